@@ -1,0 +1,68 @@
+"""What follows from a rig's calibration alone: the view transform's matrix and who sees what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bev_perception.geometry.grid import BevGrid
+from bev_perception.geometry.model_input import ImageRemap
+from bev_perception.geometry.visibility import cell_visibility
+from bev_perception.model.view_transform.lift_splat import LiftMatrix, LiftSplat
+
+
+@dataclass(frozen=True)
+class RigGeometry:
+    """Everything that stays the same while no calibration changes.
+
+    Attributes:
+        lift: the view transform of this rig, on the device of the model.
+        visibility: bool [N, Y, X], cell seen by camera n (all False without calibration).
+    """
+
+    lift: LiftMatrix
+    visibility: NDArray[np.bool_]
+
+
+class RigGeometryCache:
+    """Builds `RigGeometry` when a calibration is new, in float64 on the host.
+
+    Args:
+        lift_splat: the model's view transform.
+        grid: its raster.
+        device: where the matrix is used.
+        capacity: rigs kept; a camera that comes and goes needs two.
+    """
+
+    def __init__(
+        self, lift_splat: LiftSplat, grid: BevGrid, device: torch.device, capacity: int = 4
+    ) -> None:
+        self._lift_splat = lift_splat
+        self._grid = grid
+        self._device = device
+        self._capacity = capacity
+        self._known: OrderedDict[bytes, RigGeometry] = OrderedDict()
+
+    def get(self, remaps: Sequence[ImageRemap | None]) -> RigGeometry:
+        """Returns the geometry of the cameras behind `remaps` (None: calibration unknown)."""
+        key = hashlib.sha256(
+            b''.join(b'-' if r is None else r.source.key() for r in remaps)
+        ).digest()
+        if key not in self._known:
+            self._known[key] = self._build(remaps)
+            while len(self._known) > self._capacity:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return self._known[key]
+
+    def _build(self, remaps: Sequence[ImageRemap | None]) -> RigGeometry:
+        cameras = [None if r is None else r.target for r in remaps]
+        valid = [None if r is None else r.valid for r in remaps]
+        lift = self._lift_splat.build(cameras, valid).to(self._device)
+        return RigGeometry(lift, cell_visibility(cameras, self._grid, valid=valid))
