@@ -62,6 +62,10 @@ class CameraTrack:
         """Returns the median time between the latest stamps; None below two images."""
         return median(self._periods_ns) if self._periods_ns else None
 
+    def silent_since(self, then_ns: int) -> bool:
+        """Returns whether nothing has arrived since `then_ns`."""
+        return self._arrival_ns is None or self._arrival_ns < then_ns
+
     def received(self, stamp_ns: int, now_ns: int) -> None:
         """Counts an image with a usable stamp."""
         self._received += 1

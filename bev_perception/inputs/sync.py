@@ -166,18 +166,20 @@ class CameraSynchronizer(Generic[T]):
 
     def poll(self, now_ns: int) -> list[SyncedSet[T]]:
         """Returns the sets that are complete or past their deadline at `now_ns`, oldest first."""
+        self._drop_runaways([c for c in self._open if self._expired(c, now_ns)], now_ns)
         ready = -1
         for position, collector in enumerate(self._open):
             if self._complete(collector) or self._expired(collector, now_ns):
                 ready = position
         ready = max(ready, len(self._open) - 1 - self._config.max_open_sets)
         due, self._open = self._open[: ready + 1], self._open[ready + 1 :]
-        return [s for c in due if (s := self._release(c, now_ns)) is not None]
+        return [self._release(c, now_ns) for c in due]
 
     def flush(self, now_ns: int) -> list[SyncedSet[T]]:
         """Returns everything that is still open, oldest first (end of a recording)."""
+        self._drop_runaways(list(self._open), now_ns)
         due, self._open = self._open, []
-        return [s for c in due if (s := self._release(c, now_ns)) is not None]
+        return [self._release(c, now_ns) for c in due]
 
     def next_deadline_ns(self) -> int | None:
         """Returns when `poll` has something to do without further images; None if never."""
@@ -266,20 +268,9 @@ class CameraSynchronizer(Generic[T]):
     def _expired(self, collector: _Collector[T], now_ns: int) -> bool:
         return now_ns - collector.opened_ns >= self._deadline_ns
 
-    def _release(self, collector: _Collector[T], now_ns: int) -> SyncedSet[T] | None:
-        ahead = self._runs_ahead(collector)
-        present = set() if ahead else set(collector.items)
+    def _release(self, collector: _Collector[T], now_ns: int) -> SyncedSet[T]:
         for index, track in enumerate(self._tracks):
-            track.misses = 0 if index in present else track.misses + 1
-        if ahead:
-            for index, item in collector.items.items():
-                self._tracks[index].reject(
-                    CameraState.BAD_STAMP,
-                    'stamp ahead of all other cameras',
-                    item.stamp_ns,
-                    now_ns,
-                )
-            return None
+            track.misses = 0 if index in collector.items else track.misses + 1
         stamp_ns = collector.stamp_ns()
         if self._last_stamp_ns is not None:
             stamp_ns = max(stamp_ns, self._last_stamp_ns + 1)
@@ -290,6 +281,24 @@ class CameraSynchronizer(Generic[T]):
             for index in range(len(self._tracks))
         )
         return SyncedSet(stamp_ns, self._epoch, items, collector.opened_ns)
+
+    def _drop_runaways(self, candidates: list[_Collector[T]], now_ns: int) -> None:
+        """Refuses sets that a camera with a wrong clock opened ahead of time.
+
+        Cameras that sent nothing all the while count a miss: should most cameras die at once,
+        the others stop being outvoted by them.
+        """
+        for collector in [c for c in candidates if self._runs_ahead(c)]:
+            self._open.remove(collector)
+            for track in self._tracks:
+                track.misses += track.silent_since(collector.opened_ns)
+            for index, item in collector.items.items():
+                self._tracks[index].reject(
+                    CameraState.BAD_STAMP,
+                    'stamp ahead of all other cameras',
+                    item.stamp_ns,
+                    now_ns,
+                )
 
     def _runs_ahead(self, collector: _Collector[T]) -> bool:
         """Returns whether a minority of cameras opened a set that the others have not reached.
