@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.tiny_model import save_tiny_model
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -17,3 +18,9 @@ def real_data() -> Path:
     if not (folder / 'dgp_scene_02').is_dir():
         pytest.skip(f'no real recordings in {folder}; set BEV_REAL_DATA')
     return folder
+
+
+@pytest.fixture(scope='session')
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of a very small untrained model."""
+    return save_tiny_model(tmp_path_factory.mktemp('models') / 'tiny')

@@ -13,7 +13,17 @@ COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 # Last parts of image topics that name the kind of image, not the camera.
 IMAGE_WORDS = frozenset(
-    'image image_raw image_color image_rect image_rect_color image_mono compressed raw rect'.split()
+    (
+        'image',
+        'image_raw',
+        'image_color',
+        'image_mono',
+        'image_rect',
+        'image_rect_color',
+        'compressed',
+        'raw',
+        'rect',
+    )
 )
 DEPTH_WORDS = ('depth', 'compressedDepth', 'disparity', 'mask', 'label')
 
