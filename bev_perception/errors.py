@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bev_perception.inputs.state import CameraState
+
 
 class BevError(Exception):
     """Base of every error whose message is meant for the user: what, where, what to do."""
@@ -34,7 +36,7 @@ class ImageError(BevError):
         state: the `CameraState` that the camera gets in this frame.
     """
 
-    def __init__(self, state: object, message: str) -> None:
+    def __init__(self, state: CameraState, message: str) -> None:
         super().__init__(message)
         self.state = state
 

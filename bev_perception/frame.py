@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,23 +10,9 @@ from numpy.typing import NDArray
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.inputs.image import CameraImage
+from bev_perception.inputs.state import CameraState
 
 FloatArray = NDArray[np.floating]
-
-
-class CameraState(IntEnum):
-    """Why a camera did or did not contribute to a frame; values equal `CameraStatus.msg`."""
-
-    USED = 0
-    MISSING = 1
-    LATE = 2
-    WRONG_ENCODING = 3
-    WRONG_SIZE = 4
-    DECODE_FAILED = 5
-    NO_CAMERA_INFO = 6
-    NO_TRANSFORM = 7
-    BAD_CALIBRATION = 8
-    BAD_STAMP = 9
 
 
 @dataclass(frozen=True)
@@ -59,14 +44,18 @@ class FrameSet:
         stamp_ns: reference stamp; strictly increasing between resets.
         base_frame: frame in which calibrations and outputs are expressed.
         samples: one per camera, in rig order.
+        epoch: changes when time jumped; the pipeline then forgets its past.
         odom_T_base: [4, 4] ego pose at `stamp_ns` in a continuous frame; None when unknown.
+        last_arrival_ns: when the last image of the set arrived, on the assembler's clock.
         wait_s: time the first image of the set waited for the set to be released.
     """
 
     stamp_ns: int
     base_frame: str
     samples: tuple[CameraSample, ...]
+    epoch: int = 0
     odom_T_base: FloatArray | None = None
+    last_arrival_ns: int = 0
     wait_s: float = 0.0
 
 
@@ -153,7 +142,8 @@ class BevFrame:
         observed: bool [Y, X], cell seen by at least one used camera.
         occupancy: float32 [Y, X], probability that the cell is occupied; None if not asked for.
         semantics: float32 [C, Y, X] probabilities, one per `semantic_classes`; None likewise.
-        future_occupancy: float32 [T, Y, X], t = 1..T steps ahead; None likewise.
+        future_occupancy: float32 [T, Y, X], t = 1..T steps ahead: what is static stays, what can
+            move is where it is predicted; None likewise.
         instances: int32 [T + 1, Y, X] instance labels now and ahead, 0 = none; None likewise.
         time_step_s: between future grids.
         objects: sorted by falling existence probability; None if not asked for.

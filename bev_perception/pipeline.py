@@ -9,10 +9,10 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from bev_perception.decode.identity import IdentityTracker
+from bev_perception.decode.occupancy import future_occupancy
 from bev_perception.errors import ConfigError
 from bev_perception.frame import BevFrame, BevObject, FrameSet
 from bev_perception.model.bev_model import create_lift_splat
@@ -156,18 +156,19 @@ class BevPipeline:
             if motion is not None and labels is not None:
                 found = postprocess.with_trajectories(found, labels, motion, section, self._grid)
             found = self._identify(found, frames)
-        occupancy, semantics = outputs.occupancy_logits, outputs.semantic_logits
+        occupancy, semantics = postprocess.occupancy(outputs)
+        ahead = None
+        if occupancy is not None and motion is not None:
+            ahead = future_occupancy(occupancy, motion.probability)
         return BevFrame(
             stamp_ns=frames.stamp_ns,
             frame_id=frames.base_frame,
             grid=self._grid,
-            observed=geometry.visibility[prepared.used].any(axis=0)
-            if prepared.used.any()
-            else np.zeros(self._grid.shape, dtype=bool),
-            occupancy=None if occupancy is None else postprocess.probabilities(occupancy)[0],
-            semantics=None if semantics is None else postprocess.probabilities(semantics),
+            observed=geometry.observed(prepared.used),
+            occupancy=occupancy,
+            semantics=semantics,
             semantic_classes=section.semantics.classes,
-            future_occupancy=None if motion is None else motion.probability[1:],
+            future_occupancy=ahead,
             instances=labels,
             time_step_s=section.motion.step_s,
             objects=found,

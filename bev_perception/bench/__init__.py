@@ -1,0 +1,1 @@
+"""Benchmarks against restated peers: interleaved in one process, ratios rather than times."""

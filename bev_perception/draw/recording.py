@@ -71,15 +71,15 @@ def views_from_bag(
     for message in reader.messages(names):
         decoded = reader.decode(message)
         name = names[message.topic]
-        pending = by_image.pop((name, stamp_to_ns(decoded.header.stamp)), None)
-        if pending is None:
+        found = by_image.pop((name, stamp_to_ns(decoded.header.stamp)), None)
+        if found is None:
             continue
-        pending.views[name] = CameraView(image_from_msg(decoded), cameras[name])
-        pending.wanted.discard(name)
-        if not pending.wanted:
-            yield pending.frame, pending.views
-    for pending in {id(p): p for p in by_image.values()}.values():
-        yield pending.frame, pending.views
+        found.views[name] = CameraView(image_from_msg(decoded), cameras[name])
+        found.wanted.discard(name)
+        if not found.wanted:
+            yield found.frame, found.views
+    for left in {id(p): p for p in by_image.values()}.values():
+        yield left.frame, left.views
 
 
 def _decoded(view: CameraView) -> NDArray[np.uint8] | None:

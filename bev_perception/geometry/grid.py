@@ -49,12 +49,12 @@ class BevGrid:
         Raises:
             ConfigError: a range is empty or not a whole number of cells.
         """
+        if not (np.isfinite(resolution_m) and resolution_m > 0):
+            raise ConfigError(f'grid: resolution_m must be > 0, got {resolution_m}')
         sizes = []
         for axis, (low, high) in (('x', x_m), ('y', y_m)):
-            if resolution_m <= 0:
-                raise ConfigError(f'grid: resolution_m must be > 0, got {resolution_m}')
             cells = (high - low) / resolution_m
-            if cells < 1 or abs(cells - round(cells)) > 1e-6:
+            if not np.isfinite(cells) or cells < 1 or abs(cells - round(cells)) > 1e-6:
                 raise ConfigError(
                     f'grid: {axis} range [{low}, {high}) is not a whole number of cells of '
                     f'{resolution_m} m; change the range or the resolution'
@@ -77,8 +77,8 @@ class BevGrid:
 
     def axis_centers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Returns (x [X], y [Y]): coordinates in metres of the cell centres along each axis."""
-        x = self.x_min_m + (np.arange(self.size_x) + 0.5) * self.resolution_m
-        y = self.y_min_m + (np.arange(self.size_y) + 0.5) * self.resolution_m
+        x = self.x_min_m + (np.arange(self.size_x, dtype=np.float64) + 0.5) * self.resolution_m
+        y = self.y_min_m + (np.arange(self.size_y, dtype=np.float64) + 0.5) * self.resolution_m
         return x, y
 
     def cell_centers(self) -> NDArray[np.float64]:
@@ -88,7 +88,8 @@ class BevGrid:
 
     def to_cell(self, x_m: ArrayLike, y_m: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
         """Returns (iy, ix, inside) of points; indices outside the grid are not clipped."""
-        ix = np.floor((np.asarray(x_m) - self.x_min_m) / self.resolution_m).astype(np.int64)
-        iy = np.floor((np.asarray(y_m) - self.y_min_m) / self.resolution_m).astype(np.int64)
-        inside = (ix >= 0) & (ix < self.size_x) & (iy >= 0) & (iy < self.size_y)
-        return iy, ix, inside
+        x = np.floor((np.asarray(x_m, dtype=np.float64) - self.x_min_m) / self.resolution_m)
+        y = np.floor((np.asarray(y_m, dtype=np.float64) - self.y_min_m) / self.resolution_m)
+        inside = (x >= 0) & (x < self.size_x) & (y >= 0) & (y < self.size_y)
+        with np.errstate(invalid='ignore'):  # NaN and infinity have no index and are not inside
+            return y.astype(np.int64), x.astype(np.int64), inside

@@ -6,7 +6,7 @@ The live node and the bag replay feed the same `FrameAssembler`; it owns no cloc
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bev_perception.frame import CameraSample, CameraState, FrameSet
 from bev_perception.inputs.calibration import (
@@ -42,7 +42,7 @@ class AssemblerConfig:
     """
 
     base_frame: str = 'base_link'
-    sync: SyncConfig = SyncConfig()
+    sync: SyncConfig = field(default_factory=SyncConfig)
     wait_for_ego_motion: bool = True
 
 

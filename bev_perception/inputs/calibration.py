@@ -92,7 +92,7 @@ def camera_from_info(
         K = np.array(info.k, dtype=np.float64).reshape(3, 3)
     if not K.any():
         raise CalibrationError(f"camera '{name}': CameraInfo is all zero: calibrate the camera")
-    distortion = Distortion('none', ()) if rectified else _distortion(name, info)
+    distortion = Distortion('none') if rectified else _distortion(name, info)
     R = np.array(info.r, dtype=np.float64).reshape(3, 3)
     base_T_image = np.array(base_T_camera, dtype=np.float64)
     if rectified and R.any():
@@ -108,11 +108,8 @@ def camera_from_info(
 
 
 def _distortion(name: str, info: CameraInfo) -> Distortion:
-    if not info.distortion_model or not any(info.d):
-        model = 'equidistant' if info.distortion_model == 'equidistant' else 'none'
-        return Distortion(model, (0.0,) * 4 if model == 'equidistant' else ())
     try:
-        return Distortion(info.distortion_model, info.d)
+        return Distortion.from_ros(info.distortion_model, info.d)
     except CalibrationError as error:
         raise CalibrationError(f"camera '{name}': {error}") from error
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bev_perception.errors import BagError
 from bev_perception.frame import BevFrame
@@ -79,10 +80,10 @@ def _frame(stamp_ns: int, messages: dict[str, Any]) -> BevFrame:
         frame_id=str(status.header.frame_id),
         grid=grid,
         observed=cells >= 0,
-        occupancy=np.maximum(cells, 0).astype(np.float32) / 100,
+        occupancy=_probability(cells),
         semantics=None,
         semantic_classes=(),
-        future_occupancy=np.maximum(ahead, 0).astype(np.float32) / 100,
+        future_occupancy=_probability(ahead),
         instances=None,
         time_step_s=duration_s(sequence.time_step),
         objects=objects_from_msg(messages['objects']),
@@ -90,3 +91,8 @@ def _frame(stamp_ns: int, messages: dict[str, Any]) -> BevFrame:
         model_id=str(status.model_id),
     )
     return replace(frame, stage_s={str(s.name): float(s.seconds) for s in status.stages})
+
+
+def _probability(cells: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Returns per cent as probability; 0 where nothing was observed."""
+    return np.maximum(cells, 0).astype(np.float32) / np.float32(100)

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +87,7 @@ class BagPlayer(Node):
             if start_ns is None:
                 start_ns = message.log_ns
             due_s = begin_s + (message.log_ns - start_ns) / 1e9 / self._rate
-            if not self._wait_until(
-                due_s, lambda due_s=due_s, m=message: self._bag_time(m, due_s)
-            ):
+            if not self._wait_for(message.log_ns, due_s):
                 break
             count += self._publish(message)
         return count
@@ -107,13 +104,10 @@ class BagPlayer(Node):
             return None
         return {t for t in topics if not self._publishers_by_topic[t].get_subscription_count()}
 
-    def _bag_time(self, message: BagMessage, due_s: float) -> int:
-        return message.log_ns - round((due_s - time.monotonic()) * self._rate * 1e9)
-
-    def _wait_until(self, due_s: float, bag_time_ns: Callable[[], int]) -> bool:
-        """Waits, ticking the clock; returns False when told to stop."""
+    def _wait_for(self, bag_ns: int, due_s: float) -> bool:
+        """Waits until `due_s`, which is `bag_ns` in the bag, ticking; False when told to stop."""
         while (left_s := due_s - time.monotonic()) > 0:
-            self._tick(bag_time_ns())
+            self._tick(bag_ns - round(left_s * self._rate * 1e9))
             if self.stopping.wait(min(left_s, CLOCK_PERIOD_S)):
                 return False
         return not self.stopping.is_set()

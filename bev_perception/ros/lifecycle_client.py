@@ -18,7 +18,7 @@ POLL_S = 0.1
 
 def wait_until_active(node: Node, target: str, stopping: threading.Event) -> None:
     """Returns when `target` is active, or when told to stop; `node` must be spinning elsewhere."""
-    client = node.create_client(GetState, f'{target}/get_state')
+    client: Any = node.create_client(GetState, f'{target}/get_state')
     try:
         while not stopping.is_set():
             if client.service_is_ready():
@@ -36,7 +36,7 @@ def bring_up(node: Node, target: str, stopping: threading.Event) -> None:
     Raises:
         BevError: the node did not appear in time or refused a transition.
     """
-    client = node.create_client(ChangeState, f'{target}/change_state')
+    client: Any = node.create_client(ChangeState, f'{target}/change_state')
     try:
         deadline = time.monotonic() + CALL_TIMEOUT_S
         while not client.service_is_ready():

@@ -55,13 +55,17 @@ class BevNode(LifecycleNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('bev_perception', **kwargs)
-        self._settings = declare_parameters(self)
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._rig: _Rig | None = None
         self._processor: FrameProcessor | None = None
         self._inputs: InputSubscriptions | None = None
         self._active_timers: list[Any] = []
         self._jump_handle: Any = None
+        try:
+            self._settings = declare_parameters(self)
+        except BevError:
+            self.destroy_node()
+            raise
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         if os.environ.get(EXIT_WITH_PARENT):
             parent = os.getppid()

@@ -117,7 +117,7 @@ class OutputPublishers:
         heads: set[str],
         convert: Callable[[BevFrame], Any],
     ) -> _Output:
-        publisher = self._node.create_lifecycle_publisher(kind, topic, qos)
+        publisher: Any = self._node.create_lifecycle_publisher(kind, topic, qos)
         return _Output(publisher, frozenset(heads), convert)
 
     def _optional_outputs(self) -> list[_Output]:

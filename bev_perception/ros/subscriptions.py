@@ -158,12 +158,15 @@ class InputSubscriptions:
         self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
     ) -> None:
         events = SubscriptionEventCallbacks(
-            incompatible_qos=lambda event, topic=topic: self._incompatible.__setitem__(
-                topic, f'a publisher offers incompatible QoS ({event.last_policy_kind.name})'
-            )
+            incompatible_qos=partial(self._on_incompatible_qos, topic)
         )
         self._subscriptions.append(
             self._node.create_subscription(kind, topic, callback, qos, event_callbacks=events)
+        )
+
+    def _on_incompatible_qos(self, topic: str, event: Any) -> None:
+        self._incompatible[topic] = (
+            f'a publisher offers incompatible QoS ({event.last_policy_kind})'
         )
 
     def _on_image(self, camera: str, message: Any) -> None:

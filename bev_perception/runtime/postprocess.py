@@ -25,6 +25,15 @@ def probabilities(logits: Tensor) -> NDArray[np.float32]:
     return to_numpy(logits.sigmoid())
 
 
+def occupancy(
+    outputs: ModelOutputs,
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    """Returns occupancy [Y, X] and semantics [C, Y, X]; None when the head was not asked for."""
+    if outputs.occupancy_logits is None or outputs.semantic_logits is None:
+        return None, None
+    return probabilities(outputs.occupancy_logits)[0], probabilities(outputs.semantic_logits)
+
+
 def motion_maps(outputs: ModelOutputs) -> MotionMaps | None:
     """Returns the motion head's maps; None when the head was not asked for."""
     if outputs.motion_logits is None or outputs.motion_flow is None:

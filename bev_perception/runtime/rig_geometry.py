@@ -29,6 +29,10 @@ class RigGeometry:
     lift: LiftMatrix
     visibility: NDArray[np.bool_]
 
+    def observed(self, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Returns bool [Y, X], cell seen by at least one of the cameras `used` [N]."""
+        return np.asarray(self.visibility[used].any(axis=0), dtype=np.bool_)
+
 
 class RigGeometryCache:
     """Builds `RigGeometry` when a calibration is new, in float64 on the host.

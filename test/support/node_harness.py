@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from bev_perception.msg import BevObjectArray, CameraStatus, FrameStatus, ModelInfo
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, Pose, Quaternion, TransformStamped, Vector3
 from nav_msgs.msg import OccupancyGrid, Odometry
@@ -22,7 +23,6 @@ from tf2_msgs.msg import TFMessage
 
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.pose import quaternion_of
-from bev_perception.msg import BevObjectArray, CameraStatus, FrameStatus, ModelInfo
 from bev_perception.replay.sample_rig import camera_ring
 from bev_perception.ros.messages import time_msg
 from bev_perception.ros.node import BevNode
@@ -34,6 +34,11 @@ LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+OUTPUTS = {
+    FrameStatus: '/bev_perception/frame_status',
+    OccupancyGrid: '/bev_perception/occupancy',
+    BevObjectArray: '/bev_perception/objects',
+}
 STATES = {
     getattr(CameraStatus, name): name
     for name in dir(CameraStatus)
@@ -53,7 +58,14 @@ class NodeHarness:
         model: model folder.
         cameras: of the rig; given to the node by parameters, CameraInfo and /tf_static.
         parameters: further parameters of the node.
+        rig_file: given to the node instead of cameras by parameters.
+        with_tf: publish the cameras' placements.
     """
+
+    @staticmethod
+    def default_cameras() -> tuple[Camera, ...]:
+        """Returns six small cameras that see all around."""
+        return camera_ring(6, 64, 48, hfov_deg=75.0)
 
     def __init__(
         self,
@@ -61,19 +73,20 @@ class NodeHarness:
         cameras: tuple[Camera, ...] | None = None,
         parameters: Mapping[str, Any] | None = None,
         rig_file: Path | None = None,
+        with_tf: bool = True,
     ) -> None:
-        self.cameras = cameras or camera_ring(6, 64, 48, hfov_deg=75.0)
+        self.cameras = cameras or self.default_cameras()
+        self._with_tf = with_tf
         self.node = BevNode(parameter_overrides=self._overrides(model, parameters, rig_file))
         self.probe = rclpy.create_node('probe')
         self.executor = SingleThreadedExecutor()
         for node in (self.node, self.probe):
             self.executor.add_node(node)
         self.received: dict[type, list[Any]] = {}
-        self._listen(FrameStatus, 'frame_status', 50)
-        self._listen(OccupancyGrid, 'occupancy', 50)
-        self._listen(BevObjectArray, 'objects', 50)
-        self._listen(ModelInfo, 'model_info', LATCHED)
+        self._listeners: dict[type, Any] = {}
+        self._listen(ModelInfo, '/bev_perception/model_info', LATCHED)
         self._listen(DiagnosticArray, '/diagnostics', 50)
+        self.listen_again()
         make = self.probe.create_publisher
         self.images = {c.name: make(Image, f'/{c.name}/image', 10) for c in self.cameras}
         self.infos = {c.name: make(CameraInfo, f'/{c.name}/camera_info', 10) for c in self.cameras}
@@ -83,7 +96,8 @@ class NodeHarness:
     def __enter__(self) -> NodeHarness:
         self.node.trigger_configure()
         self.node.trigger_activate()
-        self.tf_static.publish(TFMessage(transforms=[transform_msg(c) for c in self.cameras]))
+        if self._with_tf:
+            self.tf_static.publish(TFMessage(transforms=[transform_msg(c) for c in self.cameras]))
         self.spin_until(self._connected)
         return self
 
@@ -156,21 +170,44 @@ class NodeHarness:
 
         return self.spin_until(found)
 
+    def diagnosis_of_pipeline(self, contains: str) -> Any:
+        """Waits until the newest diagnostics of the pipeline contain a text."""
+
+        def found() -> Any:
+            newest = self.received[DiagnosticArray][-1:]
+            return newest and contains in newest[0].status[0].message
+
+        return self.spin_until(found)
+
+    def forget_outputs(self, keep: tuple[type, ...]) -> None:
+        """Stops listening to the node's outputs and waits until the node knows."""
+        for kind in set(OUTPUTS) - set(keep):
+            self.probe.destroy_subscription(self._listeners.pop(kind))
+        self.spin_until(
+            lambda: all(
+                bool(self.node.count_subscribers(topic)) == (kind in keep)
+                for kind, topic in OUTPUTS.items()
+            )
+        )
+
+    def listen_again(self) -> None:
+        """Listens to every output that is not listened to."""
+        for kind, topic in OUTPUTS.items():
+            if kind not in self._listeners:
+                self._listen(kind, topic, 50)
+        self.spin_until(lambda: all(self.node.count_subscribers(t) for t in OUTPUTS.values()))
+
     def _at(self, kind: type, stamp_ns: int) -> Any:
         wanted = time_msg(stamp_ns)
         return next((m for m in self.received[kind] if m.header.stamp == wanted), None)
 
     def _listen(self, kind: type, topic: str, qos: Any) -> None:
-        self.received[kind] = []
-        name = topic if topic.startswith('/') else f'/bev_perception/{topic}'
-        self.probe.create_subscription(kind, name, self.received[kind].append, qos)
+        received = self.received.setdefault(kind, [])
+        self._listeners[kind] = self.probe.create_subscription(kind, topic, received.append, qos)
 
     def _connected(self) -> bool:
         publishers = [*self.images.values(), *self.infos.values(), self.odometry, self.tf_static]
-        heard = [
-            self.probe.count_publishers(f'/bev_perception/{topic}')
-            for topic in ('frame_status', 'occupancy', 'objects')
-        ]
+        heard = [self.probe.count_publishers(topic) for topic in OUTPUTS.values()]
         connected = all(p.get_subscription_count() for p in publishers if p in self._needed())
         return connected and all(heard) and bool(self.received[ModelInfo])
 
@@ -180,7 +217,7 @@ class NodeHarness:
             t for t, _ in self.probe.get_subscriber_names_and_types_by_node('bev_perception', '/')
         }
         everything = [*self.images.values(), *self.infos.values(), self.odometry, self.tf_static]
-        images = [p for p in self.images.values()]
+        images = list(self.images.values())
         return [p for p in everything if p.topic_name in topics] + images
 
     def _overrides(

@@ -61,7 +61,9 @@ def test_region_of_interest_and_binning():
 
 def test_all_zero_means_uncalibrated():
     zero = replace(INFO, k=(0.0,) * 9, p=(0.0,) * 12)
-    store = CalibrationStore((source(intrinsics=zero, base_T_camera=POSE),), 'base', TransformTree())
+    store = CalibrationStore(
+        (source(intrinsics=zero, base_T_camera=POSE),), 'base', TransformTree()
+    )
     with pytest.raises(CalibrationUnavailable, match='calibrate the camera') as caught:
         store.camera('front', 0)
     assert caught.value.state is CameraState.BAD_CALIBRATION
@@ -74,7 +76,9 @@ def test_states_name_what_is_missing():
         store.camera('front', 0)
     assert caught.value.state is CameraState.NO_CAMERA_INFO
     store.set_info('front', INFO)
-    with pytest.raises(CalibrationUnavailable, match="'base' and 'cam' are not connected") as caught:
+    with pytest.raises(
+        CalibrationUnavailable, match="'base' and 'cam' are not connected"
+    ) as caught:
         store.camera('front', 0)
     assert caught.value.state is CameraState.NO_TRANSFORM
     tree.set_transform('base', 'cam', 0, POSE, True)
@@ -101,7 +105,9 @@ def test_changes_at_run_time_are_picked_up_and_nothing_else_is_rebuilt():
 
 
 def test_a_rig_file_wins_over_camera_info():
-    store = CalibrationStore((source(intrinsics=INFO, base_T_camera=POSE),), 'base', TransformTree())
+    store = CalibrationStore(
+        (source(intrinsics=INFO, base_T_camera=POSE),), 'base', TransformTree()
+    )
     store.set_info('front', replace(INFO, k=(900.0, *K[1:])))
     assert store.camera('front', 0).K[0, 0] == 800.0
 

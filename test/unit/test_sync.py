@@ -129,9 +129,7 @@ def test_a_camera_delayed_by_half_a_second_is_late_and_blocks_nobody():
 
 
 def test_a_late_camera_recovers():
-    events = [
-        (a + (500 if c == 'b' and s < 2000 else 0), c, s) for a, c, s in cycles(SIX, 40)
-    ]
+    events = [(a + (500 if c == 'b' and s < 2000 else 0), c, s) for a, c, s in cycles(SIX, 40)]
     sets = feed(CameraSynchronizer(SIX), events)
     assert all(states(s)[1] is CameraState.USED for s in sets[27:])
 
@@ -230,7 +228,9 @@ def test_zero_and_repeated_stamps_are_refused_with_a_reason():
 
 
 def test_memory_is_bounded():
-    sync = CameraSynchronizer(('a', 'b'), SyncConfig(deadline_s=10.0, max_open_sets=4, max_misses=1000))
+    sync = CameraSynchronizer(
+        ('a', 'b'), SyncConfig(deadline_s=10.0, max_open_sets=4, max_misses=1000)
+    )
     released = []
     for i in range(50):
         released += sync.add('a', START + i * 100 * MS, i, START + i * 100 * MS)

@@ -1,0 +1,150 @@
+"""Instances now and ahead out of foreground probability and backward centripetal flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.decode.center_memory import CenterMemory
+from bev_perception.decode.center_votes import VoteRadii, cluster_votes
+from bev_perception.decode.footprint import footprint_cells
+from bev_perception.geometry.grid import BevGrid
+
+
+@dataclass(frozen=True)
+class MotionMaps:
+    """Motion head over the grid, logits already turned into probabilities. All float32.
+
+    T steps ahead of the present t = 0, all in the base frame at t = 0 (no ego motion in them).
+
+    Attributes:
+        probability: [T + 1, Y, X], that the cell belongs to a movable object.
+        flow_m: [T + 1, 2, Y, X], (x, y) from the cell's centre to its object's centre: at t = 0
+            the present centre, at t >= 1 the centre one step earlier.
+    """
+
+    probability: NDArray[np.float32]
+    flow_m: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class BoxTracks:
+    """Boxes of M objects over the present and T steps ahead, in the base frame at t = 0.
+
+    Attributes:
+        labels: int [M], positive, no two the same.
+        centers_m: [T + 1, M, 2], x and y of the box centres; NaN where the object is not there.
+        yaws_rad: [T + 1, M].
+        sizes_m: [M, 2], length (along the heading) and width.
+    """
+
+    labels: NDArray[np.integer]
+    centers_m: NDArray[np.floating]
+    yaws_rad: NDArray[np.floating]
+    sizes_m: NDArray[np.floating]
+
+
+def decode_instances(
+    maps: MotionMaps,
+    grid: BevGrid,
+    threshold: float = 0.5,
+    min_cells: int = 2,
+    vote_radius_m: float = 1.0,
+    assign_radius_m: float = 3.0,
+) -> NDArray[np.int32]:
+    """Returns instance labels int32 [T + 1, Y, X]: 0 = none, one label per object over time.
+
+    PowerBEV (Li et al. 2023, section 3.3). At t = 0 the cells vote for centres and go to the
+    nearest peak of the votes (`cluster_votes`); labels are 1, 2, ... At t >= 1 a cell takes the
+    label at the place where its flow points, in the map of the step before. Beyond the paper,
+    where no label is at that place (centre outside the grid, object hidden for a step, hole in
+    the mask) the cell takes the instance expected there, if one is near (`CenterMemory`). Cells
+    that are still unexplained vote for new instances, which get the next labels: objects that
+    enter. So an object keeps its label over the horizon. Known exceptions, all at the border: one
+    that leaves and comes back, and one longer than `2 * assign_radius_m` whose centre is outside
+    for two steps while it enters.
+
+    Args:
+        maps: over `grid`.
+        grid: geometry of the maps.
+        threshold: least probability of a foreground cell.
+        min_cells: groups of fewer cells are no (new) instance.
+        vote_radius_m: least distance of two instance centres, and how far from the expected
+            centre an instance wholly inside the grid is recognised.
+        assign_radius_m: votes farther from every centre belong to none; also how far from the
+            expected centre an instance that is hidden or cut is recognised (a long one that is
+            cut: half its length).
+    """
+    radii = VoteRadii(min_cells, vote_radius_m, assign_radius_m)
+    memory = CenterMemory(grid, vote_radius_m, assign_radius_m)
+    instances = np.zeros(maps.probability.shape, dtype=np.int32)
+    for t in range(len(instances)):
+        iy, ix, cells_m, targets_m = _foreground(maps, grid, t, threshold)
+        if t == 0:
+            labels = cluster_votes(targets_m, grid, radii)
+            memory.start(labels, cells_m, targets_m)
+        else:
+            labels = _follow(targets_m, instances[t - 1], grid, memory, radii)
+            memory.follow(labels, cells_m)
+        instances[t, iy, ix] = labels
+    return instances
+
+
+def encode_instances(tracks: BoxTracks, grid: BevGrid) -> tuple[MotionMaps, NDArray[np.int32]]:
+    """Returns the maps of a perfect model and the instance labels int32 [T + 1, Y, X].
+
+    A cell belongs to a box when its centre lies inside (`footprint_cells`); where boxes overlap
+    the smaller one lies on top, of equal ones the later. The flow of background cells is 0. An
+    object that was not there a step earlier has flow to its centre of the same step.
+    """
+    steps = len(tracks.centers_m)
+    instances = np.zeros((steps, *grid.shape), dtype=np.int32)
+    flow_m = np.zeros((steps, 2, *grid.shape), dtype=np.float32)
+    x_m, y_m = grid.axis_centers()
+    large_first = np.argsort(-np.prod(tracks.sizes_m, axis=-1), kind='stable')
+    for t in range(steps):
+        now_m = tracks.centers_m[t]
+        before_m = tracks.centers_m[max(t - 1, 0)]
+        target_m = np.where(np.isfinite(before_m), before_m, now_m)
+        for m in large_first[np.isfinite(now_m[large_first]).all(axis=-1)]:
+            length_m, width_m = tracks.sizes_m[m]
+            iy, ix = footprint_cells(grid, now_m[m], length_m, width_m, tracks.yaws_rad[t, m])
+            instances[t, iy, ix] = tracks.labels[m]
+            flow_m[t, 0, iy, ix] = target_m[m, 0] - x_m[ix]
+            flow_m[t, 1, iy, ix] = target_m[m, 1] - y_m[iy]
+    return MotionMaps((instances > 0).astype(np.float32), flow_m), instances
+
+
+def _foreground(
+    maps: MotionMaps, grid: BevGrid, t: int, threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Returns (iy, ix, cell centres [n, 2], flow targets [n, 2]) of the cells above threshold."""
+    x_m, y_m = grid.axis_centers()
+    finite = np.isfinite(maps.flow_m[t]).all(axis=0)
+    iy, ix = np.nonzero((maps.probability[t] >= threshold) & finite)
+    cells_m = np.stack([x_m[ix], y_m[iy]], axis=-1)
+    return iy, ix, cells_m, cells_m + maps.flow_m[t, :, iy, ix]
+
+
+def _follow(
+    targets_m: NDArray[np.float64],
+    previous: NDArray[np.int32],
+    grid: BevGrid,
+    memory: CenterMemory,
+    radii: VoteRadii,
+) -> NDArray[np.int64]:
+    """Returns the label [n] of each cell by where its flow points in the map of a step before."""
+    labels = np.zeros(len(targets_m), dtype=np.int64)
+    iy, ix, inside = grid.to_cell(targets_m[:, 0], targets_m[:, 1])
+    labels[inside] = previous[iy[inside], ix[inside]]
+
+    missing = np.flatnonzero(labels == 0)
+    labels[missing] = memory.recognise(targets_m[missing])
+
+    missing = missing[labels[missing] == 0]
+    if len(missing):
+        born = cluster_votes(targets_m[missing], grid, radii)
+        labels[missing] = np.where(born > 0, born + memory.count, 0)
+    return labels

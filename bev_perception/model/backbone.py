@@ -1,0 +1,140 @@
+"""Image backbones: ResNets (He et al. 2016) with the state-dict names of timm and torchvision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from bev_perception.errors import ConfigError
+from bev_perception.model.layers import init_trunk
+
+# Residual branches start weaker than their shortcuts, which keeps a fresh network close to the
+# identity (Goyal et al. 2017, section 5.1, set it to 0; above 0 every weight has a gradient).
+BRANCH_GAIN = 0.5
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (He et al. 2016, figure 5 left)."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = _shortcut(in_channels, width * self.expansion, stride)
+        nn.init.constant_(self.bn2.weight, BRANCH_GAIN)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.relu(y.add_(shortcut))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (carries the stride), 1x1 with a shortcut (He et al. 2016, figure 5 right)."""
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        out_channels = width * self.expansion
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(in_channels, out_channels, stride)
+        nn.init.constant_(self.bn3.weight, BRANCH_GAIN)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.relu(y.add_(shortcut))
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
+    """Returns the projection of a block whose output differs in shape, else None (identity)."""
+    if stride == 1 and in_channels == out_channels:
+        return None
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+@dataclass(frozen=True)
+class ResNetLayout:
+    """Block type and number of blocks in each of the four stages (strides 4, 8, 16, 32)."""
+
+    block: type[BasicBlock] | type[Bottleneck]
+    depths: tuple[int, int, int, int]
+
+
+BACKBONES = {
+    'resnet18': ResNetLayout(BasicBlock, (2, 2, 2, 2)),
+    'resnet34': ResNetLayout(BasicBlock, (3, 4, 6, 3)),
+    'resnet50': ResNetLayout(Bottleneck, (3, 4, 6, 3)),
+}
+STAGE_WIDTHS = (64, 128, 256, 512)
+STAGE_STRIDES = (4, 8, 16, 32)
+
+
+class ResNet(nn.Module):
+    """A ResNet without its classifier, pruned behind the last stage that is asked for.
+
+    Attributes:
+        channels: of each returned feature map, in the order of `strides`.
+    """
+
+    def __init__(self, layout: ResNetLayout, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.strides = tuple(strides)
+        self.stages = STAGE_STRIDES[: STAGE_STRIDES.index(max(strides)) + 1]
+        in_channels = 64
+        for index in range(len(self.stages)):
+            width, stride = STAGE_WIDTHS[index], 1 if index == 0 else 2
+            blocks = []
+            for depth in range(layout.depths[index]):
+                blocks.append(layout.block(in_channels, width, stride if depth == 0 else 1))
+                in_channels = width * layout.block.expansion
+            self.add_module(f'layer{index + 1}', nn.Sequential(*blocks))
+        self.channels = tuple(
+            STAGE_WIDTHS[STAGE_STRIDES.index(stride)] * layout.block.expansion
+            for stride in self.strides
+        )
+        init_trunk(self)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Returns one [M, C_s, H / s, W / s] per asked stride s, of normalised [M, 3, H, W]."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        features = {}
+        for index, stride in enumerate(self.stages):
+            x = self.get_submodule(f'layer{index + 1}')(x)
+            features[stride] = x
+        return [features[stride] for stride in self.strides]
+
+
+def create_backbone(name: str, strides: Sequence[int] = (8, 16)) -> ResNet:
+    """Returns a freshly initialised backbone by name that yields features at `strides`.
+
+    Raises:
+        ConfigError: no backbone of that name.
+    """
+    if name not in BACKBONES:
+        raise ConfigError(f"backbone '{name}' is unknown; choose one of {', '.join(BACKBONES)}")
+    return ResNet(BACKBONES[name], strides)

@@ -1,0 +1,47 @@
+"""Object head: centre heatmap and box regression."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from bev_perception.model.layers import (
+    ConvBnRelu,
+    init_output,
+    init_trunk,
+    prior_logit,
+    set_bias,
+)
+
+PRIOR_PROBABILITY = 0.1
+PRIOR_CENTER_Z_M = 0.8
+PRIOR_SIZE_M = (4.0, 1.8, 1.6)
+BOX_CHANNELS = (2, 1, 3, 2, 2)
+
+
+class ObjectHead(nn.Module):
+    """CenterPoint's first stage (Yin et al. 2021, section 4), one task for all classes.
+
+    A heatmap per class whose peaks are object centres, and at every cell the offset of the
+    centre within the cell, its height, the logarithm of the size, sine and cosine of the
+    heading, and the velocity. Biases start at a rare, car-sized object.
+    """
+
+    def __init__(self, in_channels: int, channels: int, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.trunk = ConvBnRelu(in_channels, channels)
+        self.out = nn.Conv2d(channels, classes + sum(BOX_CHANNELS), 1)
+        init_trunk(self.trunk)
+        init_output(self.out)
+        set_bias(self.out, 0, prior_logit(PRIOR_PROBABILITY), classes)
+        set_bias(self.out, classes + 2, PRIOR_CENTER_Z_M)
+        set_bias(self.out, classes + 3, [math.log(size) for size in PRIOR_SIZE_M])
+
+    def forward(self, bev: Tensor) -> tuple[Tensor, ...]:
+        """Returns heatmap logits, center_offset, center_z, log_size, yaw_sin_cos and velocity.
+
+        Shapes and units are those of `ModelOutputs`; all are views of one tensor.
+        """
+        return self.out(self.trunk(bev)).split((self.classes, *BOX_CHANNELS), dim=1)

@@ -1,0 +1,44 @@
+"""What the network returns: raw head outputs over the BEV grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+HEADS = frozenset({'occupancy', 'objects', 'motion'})
+
+
+@dataclass(frozen=True)
+class ModelOutputs:
+    """Raw outputs of every head; the fields of a head that was not asked for are None.
+
+    B batch, C semantic classes, K object classes, T predicted steps. Arrays are [..., y, x] as
+    in `BevGrid`; metric values are in the base frame at the output stamp (free of ego motion).
+
+    Attributes:
+        occupancy_logits: [B, 1, Y, X], sigmoid gives the probability that the cell is occupied.
+        semantic_logits: [B, C, Y, X], one independent sigmoid per class (a vehicle stands on
+            drivable ground).
+        heatmap_logits: [B, K, Y, X], sigmoid gives the score of an object centre in the cell.
+        center_offset: [B, 2, Y, X], object centre minus cell centre, (x, y) in cells.
+        center_z: [B, 1, Y, X], height of the box centre in metres.
+        log_size: [B, 3, Y, X], natural logarithm of (length, width, height) in metres.
+        yaw_sin_cos: [B, 2, Y, X], (sin, cos) of the heading, not normalised.
+        velocity: [B, 2, Y, X], (x, y) over ground in m/s.
+        motion_logits: [B, T + 1, Y, X], sigmoid gives the probability that the cell belongs to
+            a movable object now (t = 0) and t steps ahead.
+        motion_flow: [B, T + 1, 2, Y, X], (x, y) in metres from the cell centre to the centre of
+            its object: at t = 0 the present centre, at t >= 1 the centre one step earlier.
+    """
+
+    occupancy_logits: Tensor | None = None
+    semantic_logits: Tensor | None = None
+    heatmap_logits: Tensor | None = None
+    center_offset: Tensor | None = None
+    center_z: Tensor | None = None
+    log_size: Tensor | None = None
+    yaw_sin_cos: Tensor | None = None
+    velocity: Tensor | None = None
+    motion_logits: Tensor | None = None
+    motion_flow: Tensor | None = None
