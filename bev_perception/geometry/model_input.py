@@ -26,16 +26,20 @@ REDUCTIONS = (8, 4, 2, 1)
 _FOV_TOLERANCE_RAD = 1e-9
 _SCALE_TOLERANCE = 1e-3
 _OUTSIDE = -2.0
+# Of a unit optical axis: below 5 degrees from the vertical "ahead" means nothing.
+_MIN_LEVEL_PART = np.sin(np.deg2rad(5.0))
 
 
-def input_camera(camera: Camera, width: int, height: int, crop_top_share: float) -> Camera:
+def input_camera(camera: Camera, width: int, height: int, horizon_share: float) -> Camera:
     """Returns the ideal camera, at the same pose, whose width x height image the model sees.
 
     A pinhole without distortion up to 120 degrees of horizontal field of view, an equidistant
     camera without distortion (distance from the centre = focal length * angle) beyond. Pixels are
     square; the field of view of the source along the row of its principal point fills the width.
-    Surplus height is cropped, `crop_top_share` of it (0..1) at the top; missing height is padded
-    in the same shares.
+    Surplus height is cropped so that the horizon comes to lie at `horizon_share` (0..1) of the
+    height, as far as the source reaches; so cameras of any tilt and lens look at the same part of
+    the world. A camera that looks straight up or down has no horizon and keeps its middle.
+    Missing height is padded, half of it at the top.
 
     Raises:
         CalibrationError: no pixel on that row or column has a viewing direction.
@@ -47,9 +51,19 @@ def input_camera(camera: Camera, width: int, height: int, crop_top_share: float)
     if pinhole:
         left, right, top, bottom = np.tan((left, right, top, bottom))
     focal = width / (right - left)
+    horizon = _horizon_angle(camera)
+    if horizon is None:
+        first_row = focal * (top + bottom) / 2 - height / 2
+    else:
+        horizon = np.clip(horizon, -MAX_PINHOLE_EDGE_RAD, MAX_PINHOLE_EDGE_RAD)
+        first_row = focal * (np.tan(horizon) if pinhole else horizon) - horizon_share * height
     surplus = focal * (bottom - top) - height
+    if surplus >= 0:
+        first_row = np.clip(first_row, focal * top, focal * top + surplus)
+    else:
+        first_row = focal * top + surplus / 2
     center_u = -0.5 - focal * left
-    center_v = -0.5 - focal * top - crop_top_share * surplus
+    center_v = -0.5 - first_row
     return replace(
         camera,
         width=width,
@@ -57,6 +71,16 @@ def input_camera(camera: Camera, width: int, height: int, crop_top_share: float)
         K=np.array([[focal, 0.0, center_u], [0.0, focal, center_v], [0.0, 0.0, 1.0]]),
         distortion=Distortion('none') if pinhole else Distortion('equidistant', (0.0,) * 4),
     )
+
+
+def _horizon_angle(camera: Camera) -> float | None:
+    """Returns how far below the optical axis (rad) the level direction ahead lies; None: nowhere."""
+    axis = camera.base_T_camera[:3, 2]
+    level = np.array([axis[0], axis[1], 0.0])
+    if np.linalg.norm(level) < _MIN_LEVEL_PART:
+        return None
+    ray = camera.base_T_camera[:3, :3].T @ level
+    return float(np.arctan2(ray[1], ray[2]))
 
 
 def _edge_angles(camera: Camera, axis: int) -> tuple[float, float]:
@@ -157,13 +181,13 @@ class InputRemaps:
     Args:
         width: of the model's input, pixels.
         height: likewise.
-        crop_top_share: see `input_camera`.
+        horizon_share: see `input_camera`.
         capacity: remaps kept; those unused for longest go first.
     """
 
-    def __init__(self, width: int, height: int, crop_top_share: float, capacity: int = 64) -> None:
+    def __init__(self, width: int, height: int, horizon_share: float, capacity: int = 64) -> None:
         self._size = width, height
-        self._crop_top_share = crop_top_share
+        self._horizon_share = horizon_share
         self._capacity = capacity
         self._known: OrderedDict[bytes, ImageRemap] = OrderedDict()
         self._lock = threading.Lock()
@@ -178,7 +202,7 @@ class InputRemaps:
         with self._lock:
             remap = self._known.get(key)
         if remap is None:
-            remap = ImageRemap(camera, input_camera(camera, *self._size, self._crop_top_share))
+            remap = ImageRemap(camera, input_camera(camera, *self._size, self._horizon_share))
         with self._lock:
             self._known[key] = remap
             self._known.move_to_end(key)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from bev_perception.config_errors import nearest
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.backbone import BACKBONES
-from bev_perception.model.config_errors import nearest
 
 FEATURE_STRIDE = 8
 COARSEST_STRIDE = 16
@@ -64,14 +64,15 @@ class InputSection(Section):
         height: likewise.
         mean_rgb: subtracted from RGB 0..255.
         std_rgb: divides the difference.
-        crop_top_share: share of the surplus height that is cut from the top.
+        horizon_share: where the horizon lies, from 0 (top) to 1 (bottom), as far as the
+            camera's image allows; what is beyond the input's height is cropped.
     """
 
     width: Count
     height: Count
     mean_rgb: Rgb
     std_rgb: tuple[Positive, Positive, Positive]
-    crop_top_share: Share
+    horizon_share: Share
 
     @field_validator('width', 'height')
     @classmethod
@@ -92,7 +93,8 @@ class BackboneSection(Section):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in BACKBONES:
-            raise ValueError(f"no backbone '{name}'{nearest(name, list(BACKBONES))}")
+            proposal = nearest(name, list(BACKBONES), 'valid are')
+            raise ValueError(f"no backbone '{name}'{proposal}")
         return name
 
 

@@ -14,8 +14,7 @@ from bev_perception.frame import CameraReport, CameraSample, CameraState
 from bev_perception.geometry.model_input import ImageRemap, InputRemaps
 from bev_perception.inputs.image import decode
 from bev_perception.model.config import InputSection
-
-NS_PER_S = 1_000_000_000
+from bev_perception.units import NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class ImagePreprocessor:
 
     def __init__(self, section: InputSection, workers: int) -> None:
         self._size = section.height, section.width
-        self._remaps = InputRemaps(section.width, section.height, section.crop_top_share)
+        self._remaps = InputRemaps(section.width, section.height, section.horizon_share)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix='bev_preprocess')
 
     def prepare(self, samples: Sequence[CameraSample], stamp_ns: int) -> PreparedImages:

@@ -51,7 +51,7 @@ def seen_only_by_broken(model):
     from bev_perception.runtime.preprocess import InputRemaps
 
     section = load_model(model).config
-    remaps = InputRemaps(section.input.width, section.input.height, section.input.crop_top_share)
+    remaps = InputRemaps(section.input.width, section.input.height, section.input.horizon_share)
     cameras = [remaps.get(c) for c in camera_ring(6, 64, 48, hfov_deg=75.0)]
     seen = cell_visibility(
         [r.target for r in cameras], section.bev_grid(), valid=[r.valid for r in cameras]

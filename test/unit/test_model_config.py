@@ -81,7 +81,7 @@ def test_canonical_form_ignores_order_and_comments_but_no_value() -> None:
         ('input.std_rgb', [1, 0, 1], "'input.std_rgb.1': input should be greater than 0"),
         ('input.mean_rgb', [1, 2], "'input.mean_rgb"),
         ('input.mean_rgb', [1, float('nan'), 3], "'input.mean_rgb.1': input should be a finite"),
-        ('input.crop_top_share', 1.5, "'input.crop_top_share': input should be less than or"),
+        ('input.horizon_share', 1.5, "'input.horizon_share': input should be less than or"),
         ('backbone.name', 'resnet19', "no backbone 'resnet19'; did you mean 'resnet"),
         ('grid.x_m', [50, -50], "'grid.x_m': must be [low, high] with low < high"),
         ('grid.resolution_m', 0.3, 'not a whole number of cells'),

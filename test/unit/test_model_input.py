@@ -11,7 +11,9 @@ from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.distortion import Distortion
 from bev_perception.geometry.model_input import ImageRemap, InputRemaps, input_camera
 from bev_perception.geometry.pose import make_pose
+from bev_perception.replay.sample_rig import looking
 
+LEVEL = make_pose((0.0, 0.0, 1.5), (-0.5, 0.5, -0.5, 0.5))
 NONE = Distortion('none')
 BARREL = Distortion('plumb_bob', (-0.28, 0.09, 8e-4, -5e-4, -0.012))
 RATIONAL = Distortion('rational_polynomial', (0.5, 0.1, 1e-4, 2e-4, 0.01, 0.9, 0.3, 0.03))
@@ -62,24 +64,61 @@ def block_mean(image, size):
 
 
 def test_plain_shrink_and_crop_by_hand():
-    """1600x900 to 480x224 is a scale of 0.3: 270 rows, 46 too many, all cut at the top."""
-    source = make_camera(center=(810.0, 440.0))
-    target = input_camera(source, 480, 224, 1.0)
+    """1600x900 to 480x224 is a scale of 0.3: 270 rows, 46 too many.
+
+    The horizon is at 440.5 * 0.3 = 132.15 rows from the top and shall be at 0.4 * 224 = 89.6.
+    """
+    source = make_camera(center=(810.0, 440.0), pose=LEVEL)
+    target = input_camera(source, 480, 224, 0.4)
     assert (target.width, target.height, target.distortion) == (480, 224, NONE)
-    expected = source.scaled_cropped(0.3, 0.3, 0.0, 46.0, 480, 224)
+    expected = source.scaled_cropped(0.3, 0.3, 0.0, 42.55, 480, 224)
     np.testing.assert_allclose(target.K, expected.K, atol=1e-9)
     assert (target.name, target.frame_id) == ('cam', 'cam_optical')
 
 
-@pytest.mark.parametrize(('share', 'top'), [(0.0, 0.0), (0.5, 23.0), (1.0, 46.0)])
-def test_surplus_height_is_cut_in_shares(share, top):
-    target = input_camera(make_camera(), 480, 224, share)
-    expected = make_camera().scaled_cropped(0.3, 0.3, 0.0, top, 480, 224)
+@pytest.mark.parametrize(('share', 'top'), [(0.0, 46.0), (0.4, 45.4), (0.5, 23.0), (1.0, 0.0)])
+def test_crop_puts_the_horizon_where_it_shall_be_or_as_near_as_can_be(share, top):
+    """The horizon is 135 rows from the top; from 0 to 46 rows can be cut there."""
+    target = input_camera(make_camera(pose=LEVEL), 480, 224, share)
+    expected = make_camera(pose=LEVEL).scaled_cropped(0.3, 0.3, 0.0, top, 480, 224)
     np.testing.assert_allclose(target.K, expected.K, atol=1e-9)
 
 
-@pytest.mark.parametrize(('share', 'top'), [(0.0, 0), (0.5, 15), (1.0, 30)])
-def test_missing_height_is_padded_in_the_same_shares(share, top):
+@pytest.mark.parametrize('lens', [NONE, BARREL, FISHEYE])
+@pytest.mark.parametrize('pitch_down_deg', [-6.0, 0.0, 4.0, 9.0])
+def test_tilted_cameras_have_the_horizon_in_the_same_row(lens, pitch_down_deg):
+    pose = looking((0.0, 0.0, 1.5), 0.7, np.deg2rad(pitch_down_deg))
+    target = input_camera(make_camera(lens, height=1200, pose=pose), 352, 128, 0.4)
+    uv, inside = target.project_base([100 * np.cos(0.7), 100 * np.sin(0.7), 1.5])
+    assert inside
+    assert uv[1] == pytest.approx(0.4 * 128 - 0.5)
+
+
+def test_rear_fisheye_that_looks_down_still_sees_far():
+    pose = looking((-0.9, 0.0, 1.1), np.pi, np.deg2rad(22.0))
+    source = make_camera(FISHEYE, 600, 560, focal=600 / np.deg2rad(185.0), pose=pose)
+    target = input_camera(source, 352, 128, 0.4)
+    assert target.project_base([[-40.0, 0.0, 0.0], [-2.5, 0.0, 0.0]])[1].all()
+
+
+@pytest.mark.parametrize('pitch_down_deg', [88.0, -88.0])
+def test_camera_without_a_horizon_keeps_its_middle(pitch_down_deg):
+    pose = looking((0.0, 0.0, 2.0), 0.0, np.deg2rad(pitch_down_deg))
+    target = input_camera(make_camera(pose=pose), 480, 224, 0.2)
+    expected = make_camera(pose=pose).scaled_cropped(0.3, 0.3, 0.0, 23.0, 480, 224)
+    np.testing.assert_allclose(target.K, expected.K, atol=1e-9)
+
+
+def test_steep_camera_keeps_the_part_nearest_to_the_horizon():
+    """45 degrees down, the horizon is above the image: nothing is cut at the top."""
+    pose = looking((0.0, 0.0, 2.0), 0.0, np.deg2rad(45.0))
+    target = input_camera(make_camera(pose=pose), 480, 224, 0.4)
+    expected = make_camera(pose=pose).scaled_cropped(0.3, 0.3, 0.0, 0.0, 480, 224)
+    np.testing.assert_allclose(target.K, expected.K, atol=1e-9)
+
+
+@pytest.mark.parametrize('share', [0.0, 0.5, 1.0])
+def test_missing_height_is_padded_on_both_sides(share, top=15):
     source = make_camera()
     remap = ImageRemap(source, input_camera(source, 480, 300, share))
     expected = np.zeros((300, 480), dtype=bool)
@@ -92,7 +131,7 @@ def test_missing_height_is_padded_in_the_same_shares(share, top):
 def test_pixels_are_square_whatever_the_source():
     K = np.array([[1266.0, 0.0, 799.5], [0.0, 633.0, 449.5], [0.0, 0.0, 1.0]])
     source = Camera('cam', 'c', 1600, 900, K, NONE, np.eye(4))
-    target = input_camera(source, 480, 224, 0.0)
+    target = input_camera(source, 480, 540, 0.0)
     assert target.K[0, 0] == target.K[1, 1] == pytest.approx(0.3 * 1266)
     # The source's pixels are twice as high as wide: 900 rows are 540 rows of the target.
     assert target.K[1, 2] == pytest.approx(0.6 * 450 - 0.5)
