@@ -22,6 +22,7 @@ from bev_perception.errors import BagError, BevError
 from bev_perception.replay.bag_reader import BagMessage, BagReader
 from bev_perception.ros.lifecycle_client import wait_until_active
 from bev_perception.ros.message_types import message_class
+from bev_perception.ros.parent_watch import follow_parent
 
 LATCHED_TOPICS = ('/tf_static', '/robot_description')
 CLOCK_PERIOD_S = 0.01
@@ -174,6 +175,7 @@ def _run(player: BagPlayer, args: argparse.Namespace) -> int:
     """Plays on this thread while another one spins; signals end it between two messages."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: player.stopping.set())
+    follow_parent(player.stopping.set)
     executor = SingleThreadedExecutor()
     executor.add_node(player)
     spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)

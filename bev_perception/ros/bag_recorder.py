@@ -26,6 +26,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from bev_perception.errors import BagError, BevError
 from bev_perception.ros.message_types import MessageDefinitions, message_class
+from bev_perception.ros.parent_watch import follow_parent
 
 SEARCH_PERIOD_S = 0.1
 READY_LINE = 'recording all topics'
@@ -132,6 +133,7 @@ def _record(writer: Writer, topics: list[str]) -> dict[str, int]:
     executor = SingleThreadedExecutor()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
+    follow_parent(stopping.set)
     recorder = BagRecorder(writer, topics)
     executor.add_node(recorder)
     try:

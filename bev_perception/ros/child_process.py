@@ -9,10 +9,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from bev_perception.errors import BevError
-from bev_perception.ros.node import EXIT_WITH_PARENT
+from bev_perception.ros.parent_watch import EXIT_WITH_PARENT
 
 STOP_TIMEOUT_S = 20.0
 
@@ -47,12 +46,7 @@ class ChildProcess:
     def __enter__(self) -> ChildProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def wait_for_line(self, text: str, timeout_s: float) -> None:

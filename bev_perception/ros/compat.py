@@ -15,13 +15,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from bev_perception.errors import ConfigError, RosUnavailableError, TransformUnavailable
 from bev_perception.frame import FloatArray
-from bev_perception.inputs.conversion import pose_from_msg, stamp_to_ns
+from bev_perception.inputs.conversion import pose_from_msg, transforms_from_msg
 from bev_perception.inputs.transform_tree import TransformTree
 
 
@@ -109,17 +108,8 @@ class TopicTransforms:
             self._node.destroy_subscription(subscription)
 
     def _take(self, message: Any, static: bool) -> None:
-        for item in message.transforms:
-            pose = pose_from_msg(item.transform)
-            if not np.isfinite(pose).all():
-                continue
-            self._tree.set_transform(
-                item.header.frame_id,
-                item.child_frame_id,
-                stamp_to_ns(item.header.stamp),
-                pose,
-                static,
-            )
+        for transform in transforms_from_msg(message):
+            self._tree.set_transform(*transform, static)
         self._on_update()
 
 

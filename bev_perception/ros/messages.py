@@ -34,8 +34,7 @@ from bev_perception.frame import (
     occupancy_to_int8,
 )
 from bev_perception.geometry.grid import BevGrid
-
-NS_PER_S = 1_000_000_000
+from bev_perception.units import NS_PER_S
 
 # An object at this speed or faster counts as moving: a slow walk, and above the usual error of
 # velocities estimated from cameras.

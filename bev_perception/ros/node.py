@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import sys
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +27,12 @@ from bev_perception.paths import model_folder
 from bev_perception.pipeline import BevPipeline, PipelineConfig
 from bev_perception.ros.diagnostics import diagnostics_msg
 from bev_perception.ros.parameters import NodeParameters, declare_parameters
+from bev_perception.ros.parent_watch import follow_parent
 from bev_perception.ros.processor import FrameProcessor, ProcessorSettings
 from bev_perception.ros.subscriptions import InputSubscriptions
 
 POLL_PERIOD_S = 0.02
-EXIT_WITH_PARENT = 'BEV_EXIT_WITH_PARENT'
+Transition = Callable[..., TransitionCallbackReturn]
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -40,6 +43,23 @@ class _Rig:
     sources: tuple[CameraSource, ...]
     base_frame: str
     odometry_topic: str
+
+
+def _reported(transition: Transition) -> Transition:
+    """Returns a transition callback whose unforeseen exceptions reach the log.
+
+    rclpy turns them into ERROR without a word.
+    """
+
+    @functools.wraps(transition)
+    def call(node: BevNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception:
+            node.get_logger().error(f'{transition.__name__} failed:\n{traceback.format_exc()}')
+            return TransitionCallbackReturn.ERROR
+
+    return call
 
 
 class BevNode(LifecycleNode):
@@ -67,10 +87,8 @@ class BevNode(LifecycleNode):
             self.destroy_node()
             raise
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        if os.environ.get(EXIT_WITH_PARENT):
-            parent = os.getppid()
-            self.create_timer(1.0, lambda: self._follow(parent), clock=self._steady_clock)
 
+    @_reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads rig and model, warms the model up and creates the publishers."""
         settings = self._settings
@@ -90,6 +108,7 @@ class BevNode(LifecycleNode):
         )
         return super().on_configure(state)
 
+    @_reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Creates the subscriptions and starts processing."""
         assert self._rig is not None and self._processor is not None
@@ -122,21 +141,25 @@ class BevNode(LifecycleNode):
         ]
         return result
 
+    @_reported
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stops processing and ends the subscriptions; the model stays loaded."""
         self._stop()
         return super().on_deactivate(state)
 
+    @_reported
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Frees the model and the publishers."""
         self._free()
         return SUCCESS
 
+    @_reported
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Frees everything from whatever state."""
         self._free()
         return SUCCESS
 
+    @_reported
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Frees everything; the node is unconfigured and can be tried again."""
         self._free()
@@ -196,12 +219,6 @@ class BevNode(LifecycleNode):
             marker_lifetime_s=self.get_parameter('markers.lifetime_s').value,
         )
 
-    def _follow(self, parent: int) -> None:
-        """Ends the node when the process that started it is gone, so that none is orphaned."""
-        if os.getppid() != parent:
-            self.get_logger().warning('the parent process is gone; shutting down')
-            rclpy.try_shutdown()
-
 
 def read_rig(settings: NodeParameters) -> _Rig:
     """Returns the rig of the parameters.
@@ -239,6 +256,7 @@ def main() -> int:
         print(f'bev_node: error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 2
+    follow_parent(rclpy.try_shutdown)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

@@ -16,8 +16,8 @@ from bev_perception.ros.markers import MarkerOptions
 from bev_perception.ros.messages import FrameStatusData, ModelDescription
 from bev_perception.ros.outputs import OutputPublishers
 from bev_perception.runtime.latest_wins import LatestWinsWorker, WorkerCounts
+from bev_perception.units import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 DEFAULT_LIFETIME_S = 1.0
 
 

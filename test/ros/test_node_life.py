@@ -232,3 +232,21 @@ def test_a_failing_pipeline_is_reported_and_recovers(ros, tiny_model, monkeypatc
         harness.step(2)
         harness.spin_until(lambda: not harness.node._processor.health().error)
         harness.diagnosis_of_pipeline('old when published')
+
+
+def test_unforeseen_exceptions_of_a_transition_reach_the_log(ros, tiny_model, monkeypatch, capfd):
+    def explode(settings):
+        raise AttributeError('nobody thought of this')
+
+    monkeypatch.setattr('bev_perception.ros.node.read_rig', explode)
+    node = BevNode(
+        parameter_overrides=[
+            Parameter('cameras', value=['a']),
+            Parameter('camera.a.image_topic', value='/a'),
+        ]
+    )
+    assert node.trigger_configure() == TransitionCallbackReturn.ERROR
+    node.destroy_node()
+    log = capfd.readouterr().err
+    assert 'on_configure failed' in log
+    assert 'AttributeError: nobody thought of this' in log

@@ -350,14 +350,16 @@ def test_missing_rviz_is_named(share: Path, tmp_path: Path, rig: Path, runs: lis
     assert not run.alive()
 
 
+@pytest.mark.parametrize('namespace', [(), ('namespace:=fleet/car',)])
 def test_replay_ends_with_the_bag(
-    share: Path, tmp_path: Path, real_data: Path, runs: list[Run]
+    share: Path, tmp_path: Path, real_data: Path, runs: list[Run], namespace: tuple[str, ...]
 ) -> None:
     run = Run(
         tmp_path,
         share / 'launch' / 'replay.launch.py',
         f'bag:={real_data / "nuscenes_frame"}',
         'rviz:=false',
+        *namespace,
     )
     runs.append(run)
     assert run.end() == 0, run.text()
