@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bev_perception.frame import BevObject, FloatArray
 from bev_perception.geometry.pose import transform
+from bev_perception.units import NS_PER_S
 
 CLASS_GROUPS: tuple[tuple[str, ...], ...] = (
     ('car', 'truck', 'bus', 'trailer', 'construction_vehicle', 'van', 'vehicle'),
@@ -20,7 +21,6 @@ CLASS_GROUPS: tuple[tuple[str, ...], ...] = (
 )
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, 'bev_perception/identity')
-_NS_PER_S = 1e9
 
 
 @dataclass
@@ -70,7 +70,7 @@ class IdentityTracker:
         self._max_age_frames = max_age_frames
         self._gate_m = gate_m
         self._gate_rate_mps = gate_rate_mps
-        self._max_gap_ns = round(max_gap_s * _NS_PER_S)
+        self._max_gap_ns = round(max_gap_s * NS_PER_S)
         self._group_of = {name: group[0] for group in class_groups for name in group}
         self.reset()
 
@@ -133,7 +133,7 @@ class IdentityTracker:
         """Returns the track of each object that has one, by the object's index."""
         if not len(positions_m) or not self._tracks:
             return {}
-        age_s = np.array([(stamp_ns - t.stamp_ns) / _NS_PER_S for t in self._tracks])
+        age_s = np.array([(stamp_ns - t.stamp_ns) / NS_PER_S for t in self._tracks])
         places_m = np.array([t.position_m for t in self._tracks])
         speeds_mps = np.array([t.velocity_mps for t in self._tracks])
         places_m = places_m + speeds_mps * age_s[:, None]
@@ -170,7 +170,7 @@ def _see(
     stamp_ns: int,
 ) -> None:
     """Takes the observation of a track into it; unmeasured velocity follows from the positions."""
-    age_s = (stamp_ns - track.stamp_ns) / _NS_PER_S
+    age_s = (stamp_ns - track.stamp_ns) / NS_PER_S
     if velocity_mps is None:
         velocity_mps = (position_m - track.position_m) / age_s if age_s else np.zeros(2)
     track.position_m, track.velocity_mps, track.stamp_ns = position_m, velocity_mps, stamp_ns

@@ -17,6 +17,7 @@ from bev_perception.draw.palette import BACKGROUND, BAD, GOOD, PANEL, TEXT, TEXT
 from bev_perception.draw.text import draw_text, fill_box, fit_text, text_size
 from bev_perception.frame import BevFrame, CameraState
 from bev_perception.geometry.camera import Camera
+from bev_perception.units import NS_PER_S
 
 Image = NDArray[np.uint8]
 
@@ -138,7 +139,7 @@ def _draw_badge(header: Image, at_px: tuple[int, int], text: str) -> None:
 
 
 def _stamp_text(stamp_ns: int) -> str:
-    seconds, rest = divmod(stamp_ns, 1_000_000_000)
+    seconds, rest = divmod(stamp_ns, NS_PER_S)
     moment = datetime.fromtimestamp(seconds, timezone.utc)
     clock = moment.strftime('%Y-%m-%d %H:%M:%S')
     return f'stamp {seconds}.{rest:09d}   {clock}.{rest // 1_000_000:03d} UTC'

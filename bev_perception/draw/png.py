@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from bev_perception.files import write_atomically
 
 
 def save_png(path: Path | str, rgb: NDArray[np.uint8]) -> None:
@@ -19,12 +19,4 @@ def save_png(path: Path | str, rgb: NDArray[np.uint8]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _, encoded = cv2.imencode('.png', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(encoded.tobytes())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, encoded.tobytes())

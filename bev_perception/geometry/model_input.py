@@ -74,7 +74,7 @@ def input_camera(camera: Camera, width: int, height: int, horizon_share: float) 
 
 
 def _horizon_angle(camera: Camera) -> float | None:
-    """Returns how far below the optical axis (rad) the level direction ahead lies; None: nowhere."""
+    """Returns how far below the optical axis (rad) the level direction lies; None: nowhere."""
     axis = camera.base_T_camera[:3, 2]
     level = np.array([axis[0], axis[1], 0.0])
     if np.linalg.norm(level) < _MIN_LEVEL_PART:

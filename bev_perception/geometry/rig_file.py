@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
@@ -18,12 +17,13 @@ from pydantic import (
     model_validator,
 )
 
+from bev_perception.config_errors import Location, Wording, first_problem
+from bev_perception.config_yaml import YamlError, from_yaml, to_yaml
 from bev_perception.errors import CalibrationError, ConfigError
+from bev_perception.files import write_atomically
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.distortion import Distortion
 from bev_perception.geometry.pose import Matrix, make_pose
-from bev_perception.geometry.rig_file_errors import first_problem
-from bev_perception.geometry.rig_yaml import RigYamlError, from_yaml, to_yaml
 
 Name = Annotated[str, Field(min_length=1)]
 PixelCount = Annotated[int, Field(ge=1)]
@@ -147,14 +147,6 @@ class RigFile(_Section):
         return cameras
 
 
-_SECTIONS: dict[str, type[BaseModel]] = {
-    '': RigFile,
-    'cameras': RigFileCamera,
-    'intrinsics': RigFileIntrinsics,
-    'base_T_camera': RigFilePose,
-}
-
-
 def load_rig_file(path: str | Path) -> RigFile:
     """Returns the rig described by a YAML file.
 
@@ -167,7 +159,7 @@ def load_rig_file(path: str | Path) -> RigFile:
         raise ConfigError(f'rig file {path}: cannot be read: {error.strerror}') from error
     except UnicodeDecodeError as error:
         raise ConfigError(f'rig file {path}: is not UTF-8 text') from error
-    except RigYamlError as error:
+    except YamlError as error:
         raise ConfigError(f'rig file {path}: {error}') from error
     if not isinstance(content, dict):
         keys = ', '.join(RigFile.model_fields)
@@ -175,7 +167,7 @@ def load_rig_file(path: str | Path) -> RigFile:
     try:
         return RigFile.model_validate(content)
     except ValidationError as error:
-        problem = first_problem(error, content, _SECTIONS)
+        problem = first_problem(error, content, RigFile, _WORDING)
         raise ConfigError(f'rig file {path}: {problem}') from error
 
 
@@ -187,13 +179,8 @@ def save_rig_file(rig_file: RigFile, path: str | Path) -> None:
     """
     path = Path(path)
     text = to_yaml(rig_file.model_dump(mode='json', exclude_none=True))
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        try:
-            temporary.write_text(text, encoding='utf-8')
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, text.encode())
     except OSError as error:
         raise ConfigError(f'rig file {path}: cannot be written: {error.strerror}') from error
 
@@ -204,3 +191,38 @@ def _calibrated(make: Callable[..., object], *arguments: object) -> None:
         make(*arguments)
     except CalibrationError as error:
         raise ValueError(str(error)) from error
+
+
+def _place(location: Location, content: Any) -> str:
+    """Returns for example: cameras[1] 'rear' intrinsics.k[8]."""
+    text = ''
+    for depth, part in enumerate(location):
+        if isinstance(part, str):
+            text += f'{"" if not text or text.endswith(" ") else "."}{part}'
+            continue
+        text += f'[{part}]'
+        if location[:depth] == ('cameras',):
+            name = _camera_name(content, part)
+            text += f" '{name}' " if name else ' '
+    return text.strip()
+
+
+def _camera_name(content: dict[str, Any], index: int) -> str:
+    camera = content['cameras'][index]
+    name = camera.get('name') if isinstance(camera, dict) else None
+    return name if isinstance(name, str) else ''
+
+
+_WORDING = Wording(
+    _place,
+    'is not a known key',
+    'use',
+    {
+        'missing': 'is missing; add it',
+        'model_type': 'must be a mapping of keys to values',
+        'tuple_type': 'must be a list',
+        'string_type': 'must be text; put it in quotes',
+        'too_short': 'must have {min_length} entries or more, has {actual_length}',
+        'too_long': 'must have {max_length} entries or fewer, has {actual_length}',
+    },
+)

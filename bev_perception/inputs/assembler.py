@@ -26,8 +26,7 @@ from bev_perception.inputs.sync import (
     SyncedItem,
     SyncedSet,
 )
-
-NS_PER_S = 1_000_000_000
+from bev_perception.units import NS_PER_S
 
 
 @dataclass(frozen=True)

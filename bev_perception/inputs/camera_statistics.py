@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bev_perception.inputs.state import CameraState
-
-NS_PER_S = 1_000_000_000
+from bev_perception.units import NS_PER_S
 
 
 @dataclass(frozen=True)

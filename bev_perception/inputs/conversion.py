@@ -6,16 +6,17 @@ deserialises from a recording. So the live node and the replay share one reading
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from bev_perception.errors import CalibrationError
 from bev_perception.frame import FloatArray
 from bev_perception.geometry.pose import make_pose
 from bev_perception.inputs.calibration import CameraInfo, TransformSource
 from bev_perception.inputs.image import CameraImage
-
-NS_PER_S = 1_000_000_000
+from bev_perception.units import NS_PER_S
 
 
 def stamp_to_ns(stamp: Any) -> int:
@@ -65,6 +66,19 @@ def pose_from_msg(msg: Any) -> FloatArray:
     position = msg.translation if hasattr(msg, 'translation') else msg.position
     q = msg.rotation if hasattr(msg, 'rotation') else msg.orientation
     return make_pose((position.x, position.y, position.z), (q.x, q.y, q.z, q.w))
+
+
+def transforms_from_msg(msg: Any) -> Iterator[tuple[str, str, int, FloatArray]]:
+    """Yields (parent, child, stamp_ns, parent_T_child) of tf2_msgs/TFMessage.
+
+    Those that are no rigid transform are left out, as tf2 does: they may belong to anybody.
+    """
+    for item in msg.transforms:
+        try:
+            pose = pose_from_msg(item.transform)
+        except CalibrationError:
+            continue
+        yield item.header.frame_id, item.child_frame_id, stamp_to_ns(item.header.stamp), pose
 
 
 def ego_pose_from_msg(msg: Any, base_frame: str, transforms: TransformSource) -> FloatArray:

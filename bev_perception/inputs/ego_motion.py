@@ -9,8 +9,7 @@ from bev_perception.errors import TransformUnavailable
 from bev_perception.frame import FloatArray
 from bev_perception.geometry.pose import interpolate
 from bev_perception.inputs.calibration import TransformSource
-
-NS_PER_S = 1_000_000_000
+from bev_perception.units import NS_PER_S
 
 
 class EgoMotionSource(Protocol):

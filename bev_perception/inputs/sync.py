@@ -21,10 +21,9 @@ from typing import Generic, TypeVar
 from bev_perception.errors import ConfigError
 from bev_perception.inputs.camera_statistics import CameraStatistics, CameraTrack
 from bev_perception.inputs.state import CameraState
+from bev_perception.units import NS_PER_S
 
 T = TypeVar('T')
-
-NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ import numpy as np
 from bev_perception.errors import TransformUnavailable
 from bev_perception.frame import FloatArray
 from bev_perception.geometry.pose import interpolate, invert
-
-NS_PER_S = 1_000_000_000
+from bev_perception.units import NS_PER_S
 
 
 @dataclass

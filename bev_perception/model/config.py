@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError
 
+from bev_perception.config_errors import Location, Wording, first_problem
+from bev_perception.config_yaml import YamlError, from_yaml
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.grid import BevGrid
-from bev_perception.model.config_errors import first_problem
 from bev_perception.model.config_sections import (
     FEATURE_STRIDE,
     BackboneSection,
@@ -80,18 +81,21 @@ def load_model_config(path: Path) -> ModelConfig:
 def parse_model_config(text: str, source: str) -> ModelConfig:
     """Returns the model description of YAML `text`; `source` names it in errors."""
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f'{source}: not valid YAML: {_yaml_problem(error)}') from None
+        content = from_yaml(text, before_place=': ')
+    except YamlError as error:
+        raise ConfigError(f'{source}: {error}') from None
     if not isinstance(content, dict):
         raise ConfigError(f'{source}: expected a mapping of model fields at the top level')
     try:
         return ModelConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f'{source}: {first_problem(error, ModelConfig)}') from None
+        problem = first_problem(error, content, ModelConfig, _WORDING)
+        raise ConfigError(f'{source}: {problem}') from None
 
 
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, 'problem_mark', None)
-    problem = getattr(error, 'problem', None) or 'unreadable'
-    return f'line {mark.line + 1}: {problem}' if mark is not None else str(problem)
+def _place(location: Location, content: Any) -> str:
+    """Returns for example: 'heads.objects.classes.0'."""
+    return f"'{'.'.join(map(str, location))}'"
+
+
+_WORDING = Wording(_place, 'is unknown', 'valid are', {'missing': 'is missing'})

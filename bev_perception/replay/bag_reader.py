@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_typestore
 
 from bev_perception.errors import BagError
+from bev_perception.replay.known_types import known_types
+from bev_perception.units import NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,14 @@ class BagReader:
         self._reader = _attempt(
             path,
             'cannot be opened',
-            lambda: AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_KILTED)),
+            lambda: AnyReader([folder], default_typestore=known_types()),
         )
 
     def __enter__(self) -> BagReader:
         _attempt(self.path, 'cannot be opened', self._reader.open)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._reader.close()
 
     def topics(self) -> tuple[Topic, ...]:
@@ -87,7 +82,7 @@ class BagReader:
 
     def duration_s(self) -> float:
         """Returns the time between the first and the last message."""
-        return max(self._reader.end_time - self._reader.start_time, 0) / 1e9
+        return max(self._reader.end_time - self._reader.start_time, 0) / NS_PER_S
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
         """Yields messages in the order of recording, of the given topics or of all.

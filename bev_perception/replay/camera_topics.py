@@ -7,25 +7,12 @@ from dataclasses import dataclass
 
 from bev_perception.errors import BagError
 from bev_perception.replay.bag_reader import Topic
+from bev_perception.replay.topic_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 
-IMAGE = 'sensor_msgs/msg/Image'
-COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
-CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
-# Last parts of image topics that name the kind of image, not the camera.
-IMAGE_WORDS = frozenset(
-    (
-        'image',
-        'image_raw',
-        'image_color',
-        'image_mono',
-        'image_rect',
-        'image_rect_color',
-        'compressed',
-        'raw',
-        'rect',
-    )
-)
-DEPTH_WORDS = ('depth', 'compressedDepth', 'disparity', 'mask', 'label')
+# The last parts of image topics that name the kind of image, not the camera, consist of these.
+IMAGE_WORDS = frozenset(('image', 'raw', 'color', 'mono', 'rect', 'compressed'))
+TRANSPORTS = frozenset(('raw', 'rect', 'compressed'))
+NO_PHOTO_WORDS = ('depth', 'disparity', 'mask', 'label')
 
 
 @dataclass(frozen=True)
@@ -40,18 +27,23 @@ class CameraTopics:
 
 
 def find_cameras(topics: Sequence[Topic]) -> tuple[CameraTopics, ...]:
-    """Returns the cameras, sorted by topic; of several image topics of one the raw one is taken.
+    """Returns the cameras, sorted by topic, all of different names.
+
+    Of several image topics of one camera a raw one is taken before a compressed one, and then
+    one that is not rectified; topics without a message do not count.
 
     Raises:
-        BagError: there is no camera image topic.
+        BagError: there is no camera image.
     """
     infos = {t.name for t in topics if t.type == CAMERA_INFO}
-    images = [t for t in topics if t.type in (IMAGE, COMPRESSED_IMAGE) and _is_photo(t.name)]
+    images = [
+        t for t in topics if t.count and t.type in (IMAGE, COMPRESSED_IMAGE) and _is_photo(t.name)
+    ]
     if not images:
-        raise BagError('the bag holds no camera images (sensor_msgs Image or CompressedImage)')
+        raise BagError('holds no camera images (sensor_msgs Image or CompressedImage)')
     by_stem: dict[tuple[str, ...], list[Topic]] = {}
     for topic in images:
-        by_stem.setdefault(_stem(topic.name), []).append(topic)
+        by_stem.setdefault(_split(topic.name)[0], []).append(topic)
     names = _short_names(by_stem)
     return tuple(
         _camera(names[stem], min(group, key=_preference), infos)
@@ -60,44 +52,46 @@ def find_cameras(topics: Sequence[Topic]) -> tuple[CameraTopics, ...]:
 
 
 def _is_photo(topic: str) -> bool:
-    return not any(word in topic for word in DEPTH_WORDS)
+    return not any(word in topic.lower() for word in NO_PHOTO_WORDS)
 
 
-def _stem(topic: str) -> tuple[str, ...]:
-    """Returns the parts of a topic that name the camera."""
+def _split(topic: str) -> tuple[tuple[str, ...], set[str]]:
+    """Returns the parts of a topic that name the camera, and the words for the kind of image."""
     parts = [p for p in topic.split('/') if p]
-    while parts and parts[-1] in IMAGE_WORDS:
+    kind: set[str] = set()
+    while parts:
+        words = set(parts[-1].split('_'))
+        if not words <= IMAGE_WORDS or not ('image' in words or words <= TRANSPORTS):
+            break
+        kind |= words
         parts.pop()
-    return tuple(parts)
+    return tuple(parts), kind
 
 
 def _short_names(stems: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """Returns names without the leading parts that all cameras share."""
-    stems = list(stems)
+    """Returns names without the leading parts that all cameras share, no two the same."""
+    stems = sorted(stems)
     shared = 0
-    while (
-        len(stems) > 1
-        and all(len(s) > shared + 1 for s in stems)
-        and (len({s[shared] for s in stems}) == 1)
-    ):
+    while all(len(s) > shared + 1 for s in stems) and len({s[shared] for s in stems}) == 1:
         shared += 1
-    if len(stems) == 1:
-        return {stems[0]: stems[0][-1] if stems[0] else 'camera'}
-    return {s: '_'.join(s[shared:]) or 'camera' for s in stems}
+    names: dict[tuple[str, ...], str] = {}
+    for stem in stems:
+        name = short = '_'.join(stem[shared:]) or 'camera'
+        number = 1
+        while name in names.values():
+            number += 1
+            name = f'{short}_{number}'
+        names[stem] = name
+    return names
 
 
 def _preference(topic: Topic) -> tuple[bool, bool, str]:
-    return topic.type == COMPRESSED_IMAGE, 'rect' in topic.name, topic.name
+    return topic.type == COMPRESSED_IMAGE, 'rect' in _split(topic.name)[1], topic.name
 
 
 def _camera(name: str, topic: Topic, infos: set[str]) -> CameraTopics:
     parts = topic.name.split('/')
     candidates = ['/'.join([*parts[:end], 'camera_info']) for end in range(len(parts) - 1, 0, -1)]
     info = next((c for c in candidates if c in infos), '')
-    return CameraTopics(
-        name,
-        topic.name,
-        topic.type == COMPRESSED_IMAGE,
-        info,
-        any('rect' in p for p in parts if p in IMAGE_WORDS),
-    )
+    rectified = 'rect' in _split(topic.name)[1]
+    return CameraTopics(name, topic.name, topic.type == COMPRESSED_IMAGE, info, rectified)

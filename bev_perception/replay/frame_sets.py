@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,20 @@ from bev_perception.inputs.conversion import (
     camera_info_from_msg,
     ego_pose_from_msg,
     image_from_msg,
-    pose_from_msg,
     stamp_to_ns,
+    transforms_from_msg,
 )
 from bev_perception.inputs.ego_motion import EgoMotion
 from bev_perception.inputs.sync import SyncConfig
 from bev_perception.inputs.transform_tree import TransformTree
-from bev_perception.replay.bag_reader import BagMessage, BagReader
+from bev_perception.replay.bag_reader import BagMessage, BagReader, Topic
+from bev_perception.replay.topic_types import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    ODOMETRY,
+    TRANSFORMS,
+)
 
 TF_TOPICS = {'/tf': False, '/tf_static': True}
 
@@ -49,7 +56,7 @@ class FrameSetReader:
         sync: grouping of images.
 
     Raises:
-        BagError: a topic of the rig is not in the bag.
+        BagError: no image topic of the rig is in the bag, or a topic is of the wrong type.
     """
 
     def __init__(self, reader: BagReader, rig: ReplayRig, sync: SyncConfig) -> None:
@@ -80,13 +87,30 @@ class FrameSetReader:
         yield from self._assembler.flush(now_ns)
 
     def _check_topics(self) -> None:
-        there = {t.name for t in self._reader.topics()}
-        missing = sorted(set(self._images) - there)
+        topics = self._reader.topics()
+        missing = sorted(set(self._images) - {t.name for t in topics})
         if len(missing) == len(self._images):
             raise BagError(
                 f'{self._reader.path}: none of the image topics of the rig is in the bag: '
                 f'{", ".join(missing)}; make a rig with `bev rig from-bag`'
             )
+        self._check_types(topics)
+
+    def _check_types(self, topics: Sequence[Topic]) -> None:
+        """Refuses a rig that takes a topic for what it is not."""
+        roles = [
+            *((name, (IMAGE, COMPRESSED_IMAGE)) for name in self._images),
+            *((name, (CAMERA_INFO,)) for name in self._infos),
+            *((name, (TRANSFORMS,)) for name in TF_TOPICS),
+            (self._rig.odometry_topic, (ODOMETRY,)),
+        ]
+        for name, types in roles:
+            wrong = [t.type for t in topics if t.name == name and t.type not in types]
+            if wrong:
+                raise BagError(
+                    f"{self._reader.path}: topic '{name}' holds {wrong[0]}, not "
+                    f'{" or ".join(types)}; correct the rig'
+                )
 
     def _take(self, message: BagMessage) -> list[FrameSet]:
         decoded = self._reader.decode(message)
@@ -106,14 +130,8 @@ class FrameSetReader:
         return self._assembler.poll(message.log_ns)
 
     def _take_transforms(self, decoded: Any, static: bool) -> None:
-        for item in decoded.transforms:
-            self._tree.set_transform(
-                item.header.frame_id,
-                item.child_frame_id,
-                stamp_to_ns(item.header.stamp),
-                pose_from_msg(item.transform),
-                static,
-            )
+        for transform in transforms_from_msg(decoded):
+            self._tree.set_transform(*transform, static)
 
     def _take_odometry(self, decoded: Any) -> None:
         try:

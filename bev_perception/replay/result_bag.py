@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,6 @@ RESULT_TYPES = {
 }
 
 
-@dataclass
-class _Parts:
-    """Messages of one stamp, by the last part of their topic."""
-
-    messages: dict[str, Any] = field(default_factory=dict)
-
-    def complete(self) -> bool:
-        return set(self.messages) == set(RESULT_TYPES)
-
-
 def frames_from_bag(reader: BagReader) -> Iterator[BevFrame]:
     """Yields the frames of an open result bag, in order of publication.
 
@@ -44,38 +34,42 @@ def frames_from_bag(reader: BagReader) -> Iterator[BevFrame]:
     cent, and semantics and instance maps, which are not published, are None.
 
     Raises:
-        BagError: a needed topic was not recorded.
+        BagError: a needed topic was not recorded, or by several nodes.
+        ConfigError: a grid is not one of the node's.
     """
     topics = _result_topics(reader)
-    waiting: dict[int, _Parts] = {}
+    waiting: dict[int, dict[str, Any]] = defaultdict(dict)
     for message in reader.messages(topics):
         decoded = reader.decode(message)
         stamp_ns = stamp_to_ns(decoded.header.stamp)
-        parts = waiting.setdefault(stamp_ns, _Parts())
-        parts.messages[topics[message.topic]] = decoded
-        if parts.complete():
-            yield _frame(stamp_ns, waiting.pop(stamp_ns).messages)
+        waiting[stamp_ns][topics[message.topic]] = decoded
+        if len(waiting[stamp_ns]) == len(RESULT_TYPES):
+            yield _frame(reader, stamp_ns, waiting.pop(stamp_ns))
 
 
 def _result_topics(reader: BagReader) -> dict[str, str]:
     """Returns the recorded topics of the node's results, with the part each one plays."""
-    found = {
-        t.name: part
-        for t in reader.topics()
-        for part, kind in RESULT_TYPES.items()
-        if t.type == kind
-    }
-    missing = set(RESULT_TYPES) - set(found.values())
-    if missing:
-        raise BagError(f'{reader.path}: no result bag: it lacks {", ".join(sorted(missing))}')
+    found: dict[str, str] = {}
+    for part, kind in RESULT_TYPES.items():
+        names = [t.name for t in reader.topics() if t.type == kind]
+        if not names:
+            raise BagError(f'{reader.path}: no result bag: it lacks {kind}')
+        if len(names) > 1:
+            raise BagError(f'{reader.path}: results of several nodes: {", ".join(names)}')
+        found[names[0]] = part
     return found
 
 
-def _frame(stamp_ns: int, messages: dict[str, Any]) -> BevFrame:
+def _frame(reader: BagReader, stamp_ns: int, messages: dict[str, Any]) -> BevFrame:
     sequence, status = messages['occupancy_sequence'], messages['frame_status']
-    grid, cells = grid_from_msg(sequence.grids[0])
-    ahead = np.stack([grid_from_msg(g)[1] for g in sequence.grids[1:]])
-    frame = BevFrame(
+    grids = [grid_from_msg(g) for g in sequence.grids]
+    if len({grid for grid, _ in grids}) != 1:
+        raise BagError(
+            f'{reader.path}: the occupancy sequence at {stamp_ns} ns needs grids of one geometry'
+        )
+    (grid, cells), *ahead = grids
+    future = np.array([step for _, step in ahead], dtype=np.int8).reshape(-1, *grid.shape)
+    return BevFrame(
         stamp_ns=stamp_ns,
         frame_id=str(status.header.frame_id),
         grid=grid,
@@ -83,14 +77,14 @@ def _frame(stamp_ns: int, messages: dict[str, Any]) -> BevFrame:
         occupancy=_probability(cells),
         semantics=None,
         semantic_classes=(),
-        future_occupancy=_probability(ahead),
+        future_occupancy=_probability(future),
         instances=None,
         time_step_s=duration_s(sequence.time_step),
         objects=objects_from_msg(messages['objects']),
         cameras=tuple(camera_report_from_msg(c) for c in status.cameras),
+        stage_s={str(s.name): float(s.seconds) for s in status.stages},
         model_id=str(status.model_id),
     )
-    return replace(frame, stage_s={str(s.name): float(s.seconds) for s in status.stages})
 
 
 def _probability(cells: NDArray[np.int8]) -> NDArray[np.float32]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.errors import BevError
+from bev_perception.files import write_atomically
 from bev_perception.frame import BevFrame, BevObject, CameraReport, Trajectory, occupancy_to_int8
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.replay.timing import stage_table
@@ -94,16 +93,8 @@ def write_text_atomically(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+        write_atomically(path, text.encode())
     except OSError as error:
-        raise BevError(f'{path}: cannot be written: {error.strerror}') from error
-    try:
-        with os.fdopen(handle, 'w', encoding='utf-8') as file:
-            file.write(text)
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    except OSError as error:
-        os.unlink(scratch)
         raise BevError(f'{path}: cannot be written: {error.strerror}') from error
 
 

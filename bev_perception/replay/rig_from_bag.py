@@ -8,8 +8,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bev_perception.errors import BagError, TransformUnavailable
+from bev_perception.errors import BagError, CalibrationError, TransformUnavailable
 from bev_perception.frame import FloatArray
 from bev_perception.geometry.pose import quaternion_of
 from bev_perception.geometry.rig_file import (
@@ -18,14 +19,14 @@ from bev_perception.geometry.rig_file import (
     RigFileIntrinsics,
     RigFilePose,
 )
-from bev_perception.inputs.calibration import CameraInfo
-from bev_perception.inputs.conversion import camera_info_from_msg, pose_from_msg, stamp_to_ns
+from bev_perception.inputs.calibration import CameraInfo, camera_from_info
+from bev_perception.inputs.conversion import camera_info_from_msg, stamp_to_ns, transforms_from_msg
 from bev_perception.inputs.transform_tree import TransformTree
 from bev_perception.replay.bag_reader import BagReader
 from bev_perception.replay.camera_topics import CameraTopics, find_cameras
+from bev_perception.replay.topic_types import ODOMETRY, TRANSFORMS
+from bev_perception.units import NS_PER_S
 
-NS_PER_S = 1_000_000_000
-ODOMETRY = 'nav_msgs/msg/Odometry'
 CALIBRATION_CHOICES = ('full', 'placement', 'none')
 
 
@@ -53,7 +54,10 @@ def rig_from_bag(reader: BagReader, base_frame: str, calibration: str = 'full') 
         BagError: no cameras, no CameraInfo for a camera, or no transform to the base frame.
     """
     topics = reader.topics()
-    cameras = find_cameras(topics)
+    try:
+        cameras = find_cameras(topics)
+    except BagError as error:
+        raise BagError(f'{reader.path}: {error}') from error
     odometry = [t.name for t in topics if t.type == ODOMETRY]
     found = _read(reader, cameras)
     offsets = trigger_offsets_s({c.name: found.stamps_ns[c.image_topic] for c in cameras})
@@ -77,10 +81,7 @@ def trigger_offsets_s(stamps_ns: dict[str, list[int]]) -> dict[str, float]:
     if not filled:
         return dict.fromkeys(stamps_ns, 0.0)
     slowest = min(filled.values(), key=len)
-    cycles = {
-        name: stamps[np.abs(stamps[None, :] - slowest[:, None]).argmin(axis=1)]
-        for name, stamps in filled.items()
-    }
+    cycles = {name: _nearest(stamps, slowest) for name, stamps in filled.items()}
     table = np.sort(np.stack(list(cycles.values())), axis=0)
     reference = table[(len(table) - 1) // 2]
     return {
@@ -89,6 +90,14 @@ def trigger_offsets_s(stamps_ns: dict[str, list[int]]) -> dict[str, float]:
         else 0.0
         for name in stamps_ns
     }
+
+
+def _nearest(stamps_ns: NDArray[np.int64], wanted_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns for each wanted stamp the nearest of the sorted stamps, of two the earlier."""
+    after = np.searchsorted(stamps_ns, wanted_ns)
+    later = stamps_ns[np.minimum(after, len(stamps_ns) - 1)]
+    earlier = stamps_ns[np.maximum(after - 1, 0)]
+    return np.where(np.abs(wanted_ns - earlier) <= np.abs(later - wanted_ns), earlier, later)
 
 
 def _read(reader: BagReader, cameras: tuple[CameraTopics, ...]) -> _Found:
@@ -102,18 +111,15 @@ def _read(reader: BagReader, cameras: tuple[CameraTopics, ...]) -> _Found:
             found.frames.setdefault(message.topic, str(decoded.header.frame_id))
         elif message.topic in info_topics:
             found.infos.setdefault(message.topic, camera_info_from_msg(decoded))
-        else:
+        elif message.type == TRANSFORMS:
             _take_transforms(found, decoded, message.topic == '/tf_static')
     return found
 
 
 def _take_transforms(found: _Found, decoded: Any, static: bool) -> None:
-    for item in decoded.transforms:
-        parent, child = item.header.frame_id.lstrip('/'), item.child_frame_id.lstrip('/')
-        found.frame_names |= {parent, child}
-        found.tree.set_transform(
-            parent, child, stamp_to_ns(item.header.stamp), pose_from_msg(item.transform), static
-        )
+    for parent, child, stamp_ns, pose in transforms_from_msg(decoded):
+        found.frame_names |= {parent.lstrip('/'), child.lstrip('/')}
+        found.tree.set_transform(parent, child, stamp_ns, pose, static)
 
 
 def _camera(
@@ -131,7 +137,7 @@ def _camera(
             'the bag; write a rig file with its intrinsics by hand'
         )
     frame_id = info.frame_id or found.frames.get(topics.image_topic, '')
-    return RigFileCamera(
+    camera = RigFileCamera(
         name=topics.name,
         image_topic=topics.image_topic,
         transport='compressed' if topics.compressed else 'raw',
@@ -139,55 +145,55 @@ def _camera(
         frame_id=frame_id,
         trigger_offset_s=offset_s,
         rectified=topics.rectified,
-        intrinsics=_intrinsics(info, topics.rectified) if calibration == 'full' else None,
-        base_T_camera=None
-        if calibration == 'none'
-        else _placement(
-            reader,
-            topics,
-            found,
-            base_frame,
-            frame_id,
-            info.r if topics.rectified and calibration == 'full' else (),
-        ),
     )
+    if calibration == 'none':
+        return camera
+    base_T_camera = _lookup(reader, topics, found, base_frame, frame_id)
+    if calibration == 'placement':
+        return camera.model_copy(update={'base_T_camera': _pose(base_T_camera)})
+    return camera.model_copy(update=_calibration(reader, info, camera, base_T_camera))
 
 
-def _intrinsics(info: CameraInfo, rectified: bool) -> RigFileIntrinsics:
-    """Returns what describes the images: K and D, or P alone where they are rectified."""
-    k = (*info.p[0:3], *info.p[4:7], *info.p[8:11]) if rectified and any(info.p) else info.k
-    return RigFileIntrinsics(
-        width=info.width,
-        height=info.height,
-        distortion_model='none' if rectified else info.distortion_model or 'none',
-        k=k,
-        d=() if rectified else info.d,
+def _calibration(
+    reader: BagReader, info: CameraInfo, camera: RigFileCamera, base_T_camera: FloatArray
+) -> dict[str, RigFileIntrinsics | RigFilePose]:
+    """Returns intrinsics and placement of what made the images, as the live node would see it."""
+    try:
+        found = camera_from_info(
+            camera.name, info, camera.frame_id, camera.rectified, base_T_camera
+        )
+    except CalibrationError as error:
+        raise BagError(
+            f'{reader.path}: {error} ({camera.camera_info_topic}); write its intrinsics into a '
+            'rig file by hand'
+        ) from error
+    intrinsics = RigFileIntrinsics(
+        width=found.width,
+        height=found.height,
+        distortion_model=found.distortion.model,
+        k=tuple(found.K.ravel().tolist()),
+        d=found.distortion.coefficients,
     )
+    return {'intrinsics': intrinsics, 'base_T_camera': _pose(found.base_T_camera)}
 
 
-def _placement(
-    reader: BagReader,
-    topics: CameraTopics,
-    found: _Found,
-    base_frame: str,
-    frame_id: str,
-    rectification: tuple[float, ...],
-) -> RigFilePose:
-    """Returns where the image's camera sits; rectified images look along R of the CameraInfo."""
+def _lookup(
+    reader: BagReader, topics: CameraTopics, found: _Found, base_frame: str, frame_id: str
+) -> FloatArray:
+    """Returns base_T_camera [4, 4] at the middle one of the camera's images."""
     stamps_ns = found.stamps_ns[topics.image_topic]
     try:
-        base_T_camera: FloatArray = found.tree.lookup(
-            base_frame, frame_id, stamps_ns[0] if stamps_ns else 0
-        )
+        middle_ns = stamps_ns[len(stamps_ns) // 2] if stamps_ns else 0
+        return found.tree.lookup(base_frame, frame_id, middle_ns)
     except TransformUnavailable as error:
         known = ', '.join(sorted(found.frame_names)) or 'none'
         raise BagError(
             f"{reader.path}: camera '{topics.name}': {error}; frames in the bag: {known}; "
             'choose another --base-frame or --calibration none'
         ) from error
-    if any(rectification):
-        base_T_camera = base_T_camera.copy()
-        base_T_camera[:3, :3] = base_T_camera[:3, :3] @ np.reshape(rectification, (3, 3)).T
+
+
+def _pose(base_T_camera: FloatArray) -> RigFilePose:
     x, y, z = (round(float(v), 9) for v in base_T_camera[:3, 3])
     qx, qy, qz, qw = (round(float(v), 12) for v in quaternion_of(base_T_camera))
     return RigFilePose(translation_m=(x, y, z), quaternion_xyzw=(qx, qy, qz, qw))

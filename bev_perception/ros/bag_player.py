@@ -20,7 +20,7 @@ from rosgraph_msgs.msg import Clock
 
 from bev_perception.errors import BagError, BevError
 from bev_perception.replay.bag_reader import BagMessage, BagReader
-from bev_perception.ros.lifecycle_client import wait_until_active
+from bev_perception.ros.lifecycle_client import LifecycleClient
 from bev_perception.ros.message_types import message_class
 from bev_perception.ros.parent_watch import follow_parent
 
@@ -182,7 +182,7 @@ def _run(player: BagPlayer, args: argparse.Namespace) -> int:
     spinner.start()
     try:
         if args.wait_for_node:
-            wait_until_active(player, args.wait_for_node, player.stopping)
+            LifecycleClient(player, args.wait_for_node, player.stopping).wait_until_active()
             player.wait_for_subscriber(args.wait_for_node)
         count = player.play()
         while args.loop and not player.stopping.is_set():

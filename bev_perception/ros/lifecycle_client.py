@@ -1,4 +1,8 @@
-"""Drives a lifecycle node from another process through its services."""
+"""Drives a lifecycle node from another process through its services.
+
+A request or an answer can be lost while both sides are still discovering each other, so the state
+is asked for again and again, and a transition is asked for again when nothing came of it.
+"""
 
 from __future__ import annotations
 
@@ -12,59 +16,76 @@ from rclpy.node import Node
 
 from bev_perception.errors import BevError
 
-CALL_TIMEOUT_S = 60.0
-POLL_S = 0.1
+TIMEOUT_S = 120.0
+ANSWER_S = 2.0
+RETRY_S = 5.0
+POLL_S = 0.05
 
 
-def wait_until_active(node: Node, target: str, stopping: threading.Event) -> None:
-    """Returns when `target` is active, or when told to stop; `node` must be spinning elsewhere."""
-    client: Any = node.create_client(GetState, f'{target}/get_state')
-    try:
-        while not stopping.is_set():
-            if client.service_is_ready():
-                state = _call(client, GetState.Request(), target, stopping)
-                if state is not None and state.current_state.id == State.PRIMARY_STATE_ACTIVE:
-                    return
-            stopping.wait(POLL_S)
-    finally:
-        node.destroy_client(client)
+class LifecycleClient:
+    """The life cycle of `target`, a fully qualified node name; `node` must spin elsewhere.
 
-
-def bring_up(node: Node, target: str, stopping: threading.Event) -> None:
-    """Configures and activates `target`; `node` must be spinning elsewhere.
-
-    Raises:
-        BevError: the node did not appear in time or refused a transition.
+    Args:
+        node: owner of the service clients.
+        target: fully qualified name of the lifecycle node.
+        stopping: set when waiting is to end, as when the target's process has ended.
     """
-    client: Any = node.create_client(ChangeState, f'{target}/change_state')
-    try:
-        deadline = time.monotonic() + CALL_TIMEOUT_S
-        while not client.service_is_ready():
-            if time.monotonic() > deadline:
-                raise BevError(f'node {target} did not appear within {CALL_TIMEOUT_S:.0f} s')
-            if stopping.wait(POLL_S):
-                raise BevError(f'node {target} ended before it could be configured; see its log')
-        for name, number in (
-            ('configure', Transition.TRANSITION_CONFIGURE),
-            ('activate', Transition.TRANSITION_ACTIVATE),
-        ):
-            request = ChangeState.Request(transition=Transition(id=number))
-            answer = _call(client, request, target, stopping)
-            if answer is None or not answer.success:
-                raise BevError(f'node {target} could not {name}; its log says why')
-    finally:
-        node.destroy_client(client)
 
+    def __init__(self, node: Node, target: str, stopping: threading.Event) -> None:
+        self._node = node
+        self._target = target
+        self._stopping = stopping
+        self._get: Any = node.create_client(GetState, f'{target}/get_state')
+        self._change: Any = node.create_client(ChangeState, f'{target}/change_state')
 
-def _call(client: Any, request: Any, target: str, stopping: threading.Event) -> Any:
-    """Returns the answer of a service; None when told to stop meanwhile."""
-    future = client.call_async(request)
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    deadline = time.monotonic() + CALL_TIMEOUT_S
-    while not done.wait(POLL_S):
-        if stopping.is_set():
+    def close(self) -> None:
+        """Ends the service clients."""
+        for client in (self._get, self._change):
+            self._node.destroy_client(client)
+
+    def bring_up(self) -> None:
+        """Configures and activates the node.
+
+        Raises:
+            BevError: the node did not appear, refused a transition, or waiting was ended.
+        """
+        self._reach(State.PRIMARY_STATE_INACTIVE, Transition.TRANSITION_CONFIGURE, 'configure')
+        self._reach(State.PRIMARY_STATE_ACTIVE, Transition.TRANSITION_ACTIVATE, 'activate')
+
+    def wait_until_active(self) -> None:
+        """Returns when the node is active, however long that takes, or when told to stop."""
+        while not self._stopping.is_set() and self.state() != State.PRIMARY_STATE_ACTIVE:
+            self._stopping.wait(POLL_S)
+
+    def state(self) -> int | None:
+        """Returns the id of the node's state; None when it does not answer now."""
+        if not self._get.service_is_ready():
             return None
-        if time.monotonic() > deadline:
-            raise BevError(f'node {target} did not answer within {CALL_TIMEOUT_S:.0f} s')
-    return future.result()
+        future = self._get.call_async(GetState.Request())
+        deadline = time.monotonic() + ANSWER_S
+        while not future.done():
+            if self._stopping.wait(POLL_S) or time.monotonic() > deadline:
+                self._get.remove_pending_request(future)
+                return None
+        return int(future.result().current_state.id)
+
+    def _reach(self, wanted: int, transition: int, name: str) -> None:
+        """Asks for a transition until the node is in the state behind it."""
+        deadline = time.monotonic() + TIMEOUT_S
+        asked: Any = None
+        asked_s = 0.0
+        start: int | None = None
+        while (state := self.state()) != wanted:
+            if self._stopping.is_set():
+                raise BevError(f'node {self._target} ended before it could {name}')
+            if time.monotonic() > deadline:
+                raise BevError(f'node {self._target} could not {name} in {TIMEOUT_S:.0f} s')
+            if state is None:
+                continue
+            start = state if start is None else start
+            if asked is not None and asked.done() and not asked.result().success:
+                raise BevError(f'node {self._target} could not {name}; its log says why')
+            if state == start and (asked is None or time.monotonic() - asked_s > RETRY_S):
+                request = ChangeState.Request(transition=Transition(id=transition))
+                asked, asked_s = self._change.call_async(request), time.monotonic()
+            self._stopping.wait(POLL_S)

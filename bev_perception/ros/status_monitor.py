@@ -11,7 +11,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from bev_perception.errors import BevError
 from bev_perception.msg import FrameStatus
 from bev_perception.ros.child_process import ChildProcess
-from bev_perception.ros.lifecycle_client import bring_up
+from bev_perception.ros.lifecycle_client import LifecycleClient
 
 SILENT_S = 1.0
 POLL_S = 0.05
@@ -57,7 +57,7 @@ class StatusMonitor:
         watcher = threading.Thread(target=self._stop_with, args=(process,), daemon=True)
         watcher.start()
         try:
-            bring_up(self._node, self._target, self._stopping)
+            LifecycleClient(self._node, self._target, self._stopping).bring_up()
         except BevError as error:
             raise process.failure(f'cannot be used, {error}') from error
 

@@ -6,7 +6,6 @@ import array
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -101,12 +100,7 @@ class NodeHarness:
         self.spin_until(self._connected)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.executor.shutdown()
         self.node.destroy_node()
         self.probe.destroy_node()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -412,7 +413,7 @@ def test_png_is_rgb_and_replaces_the_old_file_at_once(
     def fail(*_: object) -> None:
         raise OSError('disk full')
 
-    monkeypatch.setattr(Path, 'replace', fail)
+    monkeypatch.setattr(os, 'replace', fail)
     with pytest.raises(OSError, match='disk full'):
         save_png(path, 255 - rgb)
     assert [item.name for item in path.parent.iterdir()] == ['picture.png']

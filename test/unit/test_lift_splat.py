@@ -10,43 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
+from support.level_camera import level_camera
 from torch import Tensor
 
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.camera import Camera
-from bev_perception.geometry.distortion import Distortion
 from bev_perception.geometry.grid import BevGrid
-from bev_perception.geometry.pose import make_pose
 from bev_perception.model.view_transform import DepthBins, LiftMatrix, LiftSplat, splat
-
-# Columns: camera right, down, forward in base axes (forward, left, up), for a level camera.
-LEVEL = Rotation.from_matrix([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-
-
-def make_camera(
-    width: int,
-    height: int,
-    focal: float,
-    yaw_deg: float = 0.0,
-    pitch_deg: float = 0.0,
-    roll_deg: float = 0.0,
-    position_m: Sequence[float] = (0.0, 0.0, 0.0),
-    wide: bool = False,
-) -> Camera:
-    """Returns a centred camera; positive pitch looks down."""
-    rotation = Rotation.from_euler('ZYX', [yaw_deg, pitch_deg, roll_deg], degrees=True) * LEVEL
-    return Camera(
-        name=f'yaw_{yaw_deg:g}',
-        frame_id='optical',
-        width=width,
-        height=height,
-        K=np.array(
-            [[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]]
-        ),
-        distortion=Distortion('equidistant', (0.0,) * 4) if wide else Distortion('none'),
-        base_T_camera=make_pose(position_m, rotation.as_quat()),
-    )
 
 
 def random_setup(seed: int) -> tuple[LiftSplat, list[Camera | None]]:
@@ -71,7 +41,7 @@ def random_setup(seed: int) -> tuple[LiftSplat, list[Camera | None]]:
     for index in range(rng.integers(1, 9)):
         width = columns * stride - int(rng.integers(0, stride))
         height = rows * stride - int(rng.integers(0, stride))
-        camera = make_camera(
+        camera = level_camera(
             width,
             height,
             focal=width * rng.uniform(0.2, 1.5),
@@ -187,9 +157,9 @@ def test_axes_by_hand() -> None:
     """One ray each forward, left and back-down: three cells far apart, in [y, x]."""
     lift = LiftSplat(BevGrid(-20.0, -10.0, 1.0, 50, 25), DepthBins(9.5, 12.5, 3), (-9, 9), 1, 1, 1)
     cameras = [
-        make_camera(1, 1, 1.0, position_m=(1.25, 0.5, 1.0)),
-        make_camera(1, 1, 1.0, yaw_deg=90.0, position_m=(0.25, 0.25, 1.0)),
-        make_camera(1, 1, 1.0, yaw_deg=180.0, pitch_deg=30.0, position_m=(0.0, 0.5, 1.0)),
+        level_camera(1, 1, 1.0, position_m=(1.25, 0.5, 1.0)),
+        level_camera(1, 1, 1.0, yaw_deg=90.0, position_m=(0.25, 0.25, 1.0)),
+        level_camera(1, 1, 1.0, yaw_deg=180.0, pitch_deg=30.0, position_m=(0.0, 0.5, 1.0)),
     ]
     matrix = lift.build(cameras)
     depth = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0], [64.0, 128.0, 256.0]])
@@ -206,7 +176,7 @@ def test_axes_by_hand() -> None:
 
 def test_left_half_of_the_image_is_left_of_the_vehicle() -> None:
     lift = LiftSplat(BevGrid(-10.0, -10.0, 1.0, 20, 20), DepthBins(1, 9, 8), (-9, 9), 2, 8, 4)
-    matrix = lift.build([make_camera(32, 8, 20.0)])
+    matrix = lift.build([level_camera(32, 8, 20.0)])
     features = torch.zeros(1, 1, 1, 2, 8)
     features[..., :4] = 1.0
 
@@ -219,8 +189,8 @@ def test_depth_is_along_the_axis_or_along_the_ray() -> None:
     """45 degrees to the side at depth 4: x = 4 for a pinhole, 4 cos 45 = 2.83 for equidistant."""
     grid = BevGrid(-10.25, -10.25, 1.0, 21, 21)
     lift = LiftSplat(grid, DepthBins(3.5, 4.5, 1), (-1, 1), 1, 2, 1)
-    pinhole = make_camera(2, 1, 0.5)
-    wide = make_camera(2, 1, 0.5 / (math.pi / 4), wide=True)
+    pinhole = level_camera(2, 1, 0.5)
+    wide = level_camera(2, 1, 0.5 / (math.pi / 4), wide=True)
 
     assert set(points_of(lift.build([pinhole]))) == {(14, 14), (6, 14)}
     assert set(points_of(lift.build([wide]))) == {(13, 13), (7, 13)}
@@ -228,7 +198,7 @@ def test_depth_is_along_the_axis_or_along_the_ray() -> None:
 
 def test_fisheye_beyond_180_degrees_lifts_backwards() -> None:
     lift = LiftSplat(BevGrid(-10.0, -10.0, 0.5, 40, 40), DepthBins(4.5, 5.5, 1), (-1, 1), 1, 21, 1)
-    camera = make_camera(21, 1, 21 / math.radians(220), wide=True)
+    camera = level_camera(21, 1, 21 / math.radians(220), wide=True)
 
     cells = points_of(lift.build([camera]))
     assert sum(map(len, cells.values())) == 21
@@ -239,7 +209,7 @@ def test_fisheye_beyond_180_degrees_lifts_backwards() -> None:
 
 def test_z_range_is_half_open() -> None:
     grid, bins = BevGrid(0.0, -5.0, 1.0, 20, 10), DepthBins(3.5, 4.5, 1)
-    camera = make_camera(1, 1, 1.0, position_m=(0.0, 0.5, 1.5))
+    camera = level_camera(1, 1, 1.0, position_m=(0.0, 0.5, 1.5))
     counts = {
         z_range: len(LiftSplat(grid, bins, z_range, 1, 1, 1).build([camera]).pixel_index)
         for z_range in ((1.5, 2.0), (1.0, 1.5))
@@ -251,15 +221,15 @@ def test_points_just_below_the_grid_do_not_count() -> None:
     """Truncation towards zero would put x = -0.5 into the first cell."""
     lift = LiftSplat(BevGrid(0.0, -5.0, 1.0, 20, 10), DepthBins(3.5, 4.5, 1), (-1, 1), 1, 1, 1)
 
-    assert not points_of(lift.build([make_camera(1, 1, 1.0, position_m=(-4.5, 0.0, 0.0))]))
-    inside = lift.build([make_camera(1, 1, 1.0, position_m=(-3.5, 0.0, 0.0))])
+    assert not points_of(lift.build([level_camera(1, 1, 1.0, position_m=(-4.5, 0.0, 0.0))]))
+    inside = lift.build([level_camera(1, 1, 1.0, position_m=(-3.5, 0.0, 0.0))])
     assert set(points_of(inside)) == {(5, 0)}
 
 
 @pytest.mark.parametrize('seed', [1, 2, 7, 11])
 def test_masked_cameras_contribute_exactly_nothing(seed: int) -> None:
     lift, cameras = random_setup(seed)
-    present = [make_camera(1, 1, 1.0) if c is None else c for c in cameras]
+    present = [level_camera(1, 1, 1.0) if c is None else c for c in cameras]
     present = [
         replace(
             c, width=lift.feature_width * lift.stride, height=lift.feature_height * lift.stride
@@ -304,7 +274,7 @@ def test_order_of_cameras_does_not_matter(seed: int) -> None:
 def test_order_of_cameras_that_share_no_cell_does_not_matter_at_all() -> None:
     lift = LiftSplat(BevGrid(-20.0, -20.0, 0.7, 57, 57), DepthBins(1, 19, 30), (-9, 9), 6, 10, 4)
     cameras: list[Camera | None] = [
-        make_camera(40, 24, 30.0, yaw_deg=yaw, pitch_deg=4.0) for yaw in (0.0, 90.0, -90.0)
+        level_camera(40, 24, 30.0, yaw_deg=yaw, pitch_deg=4.0) for yaw in (0.0, 90.0, -90.0)
     ]
     cameras.append(None)
     features, depth = (t.float() for t in random_inputs(lift.build(cameras), 32))
@@ -330,7 +300,7 @@ def test_absent_cameras_may_be_added_anywhere() -> None:
 @pytest.mark.parametrize('stride', [1, 4, 5])
 def test_features_of_invalid_pixels_are_left_out(stride: int) -> None:
     lift = LiftSplat(BevGrid(-20, -20, 1.0, 40, 40), DepthBins(1, 9, 8), (-9, 9), 3, 7, stride)
-    camera = make_camera(7 * stride, 3 * stride, 6.0 * stride)
+    camera = level_camera(7 * stride, 3 * stride, 6.0 * stride)
     mask = np.ones((3 * stride, 7 * stride), bool)
     mask[:stride] = False
     mask[:, 5 * stride :] = False
@@ -352,7 +322,7 @@ def test_the_pixel_under_the_centre_decides(rows: bool, stride: int, deciding: i
     """Stride 4: feature 1 lies at image pixel 5.5, so pixel 6 decides; stride 3: at 4, pixel 4."""
     size = (3, 1) if rows else (1, 3)
     lift = LiftSplat(BevGrid(0, -10, 1.0, 20, 20), DepthBins(1, 9, 8), (-9, 9), *size, stride)
-    camera = make_camera(size[1] * stride, size[0] * stride, 10.0)
+    camera = level_camera(size[1] * stride, size[0] * stride, 10.0)
     for pixel in range(3 * stride):
         mask = np.ones((camera.height, camera.width), bool)
         mask[(pixel, slice(None)) if rows else (slice(None), pixel)] = False
@@ -363,7 +333,7 @@ def test_the_pixel_under_the_centre_decides(rows: bool, stride: int, deciding: i
 def test_a_mask_may_end_before_the_last_centre() -> None:
     """Width 9 at stride 4: the third feature lies at 9.5, beyond the image; pixel 8 decides."""
     lift = LiftSplat(BevGrid(0, -10, 1.0, 20, 20), DepthBins(1, 9, 8), (-9, 9), 1, 3, 4)
-    camera = make_camera(9, 4, 10.0)
+    camera = level_camera(9, 4, 10.0)
     mask = np.ones((4, 9), bool)
     assert lift.build([camera], valid=[mask]).pixel_index.unique().tolist() == [0, 1, 2]
     mask[:, 8] = False
@@ -374,7 +344,7 @@ def test_a_mask_may_end_before_the_last_centre() -> None:
 def test_pixels_without_a_ray_are_left_out() -> None:
     """21 degrees per pixel: beyond 180 degrees from the axis an equidistant image is empty."""
     lift = LiftSplat(BevGrid(-10.2, -10.2, 1.0, 20, 20), DepthBins(1, 9, 8), (-9, 9), 1, 21, 1)
-    camera = make_camera(21, 1, 1 / math.radians(21), wide=True)
+    camera = level_camera(21, 1, 1 / math.radians(21), wide=True)
     assert lift.build([camera]).pixel_index.unique().tolist() == list(range(2, 19))
 
 
@@ -421,7 +391,7 @@ def test_memory_layout_changes_nothing_and_the_result_is_channels_last() -> None
 
 def test_gradients() -> None:
     lift = LiftSplat(BevGrid(0.0, -4.0, 2.0, 4, 4), DepthBins(1.0, 8.0, 4), (-9, 9), 2, 3, 2)
-    cameras = [make_camera(6, 4, 5.0, pitch_deg=5.0), make_camera(6, 4, 5.0, yaw_deg=20.0)]
+    cameras = [level_camera(6, 4, 5.0, pitch_deg=5.0), level_camera(6, 4, 5.0, yaw_deg=20.0)]
     matrix = lift.build(cameras)
     features, depth = random_inputs(matrix, 3)
     assert torch.autograd.gradcheck(
@@ -465,7 +435,7 @@ def test_impossible_depth_bins(values: tuple[float, float, int]) -> None:
 
 def test_sizes_that_do_not_fit_name_the_camera() -> None:
     lift = LiftSplat(BevGrid(-5, -5, 1.0, 10, 10), DepthBins(1, 9, 8), (-1, 1), 4, 6, 8)
-    camera = make_camera(48, 32, 30.0)
+    camera = level_camera(48, 32, 30.0)
     with pytest.raises(ConfigError, match=r"'yaw_0' of 48 x 40 gives 6 x 5 features .* 6 x 4"):
         lift.build([replace(camera, height=40)])
     with pytest.raises(ConfigError, match="'yaw_0' has a mask"):

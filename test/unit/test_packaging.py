@@ -162,9 +162,7 @@ def test_requirements_do_not_contradict_each_other() -> None:
 
 def test_requirements_cover_what_setup_py_asks_for() -> None:
     arguments = setup_arguments()
-    wanted = list(arguments['install_requires'])
-    for extra in ('draw', 'test'):
-        wanted += arguments['extras_require'][extra]
+    wanted = [*arguments['install_requires'], *arguments['extras_require']['test']]
     names = {re.split(r'[<>=]', line)[0].lower() for line in wanted}
     assert names <= requirements('python.txt').keys()
 

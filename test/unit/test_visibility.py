@@ -6,15 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
+from support.level_camera import level_camera
 
 from bev_perception.geometry.camera import Camera
-from bev_perception.geometry.distortion import Distortion
 from bev_perception.geometry.grid import BevGrid
-from bev_perception.geometry.pose import make_pose
 from bev_perception.geometry.visibility import cell_visibility
-
-LEVEL = Rotation.from_matrix([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 
 def make_camera(
@@ -25,18 +21,8 @@ def make_camera(
     focal: float = 50.0,
     wide: bool = False,
 ) -> Camera:
-    rotation = Rotation.from_euler('ZY', [yaw_deg, pitch_deg], degrees=True) * LEVEL
-    width, height = size
-    return Camera(
-        name='front',
-        frame_id='optical',
-        width=width,
-        height=height,
-        K=np.array(
-            [[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]]
-        ),
-        distortion=Distortion('equidistant', (0.0,) * 4) if wide else Distortion('none'),
-        base_T_camera=make_pose((0.2, -0.1, height_m), rotation.as_quat()),
+    return level_camera(
+        *size, focal, yaw_deg, pitch_deg, position_m=(0.2, -0.1, height_m), wide=wide
     )
 
 
@@ -126,7 +112,7 @@ def test_left_half_of_the_image_shows_the_left_of_the_vehicle() -> None:
 
 def test_masks_that_do_not_fit() -> None:
     grid = BevGrid(-10.0, -10.0, 1.0, 20, 20)
-    with pytest.raises(ValueError, match="camera 'front' is"):
+    with pytest.raises(ValueError, match="camera 'yaw_0' is"):
         cell_visibility([make_camera()], grid, valid=[np.ones((6, 10), bool)])
     with pytest.raises(ValueError, match='1 cameras but 2 masks'):
         cell_visibility([make_camera()], grid, valid=[None, None])

@@ -1,4 +1,4 @@
-"""Rig files as text: YAML in, with duplicate keys refused; stable YAML out, short lists inline."""
+"""Configuration as text: YAML in, with duplicate keys refused; stable YAML out."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import yaml
 _NO_WRAPPING = 1_000_000
 
 
-class RigYamlError(ValueError):
-    """The text is not YAML; one line with the place."""
+class YamlError(ValueError):
+    """The text is not YAML, or gives a key twice; one line with the place."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -21,7 +21,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             if key_node.value in seen:
-                raise RigYamlError(
+                raise YamlError(
                     f"key '{key_node.value}' is given twice, the second time in line "
                     f'{key_node.start_mark.line + 1}; remove one'
                 )
@@ -41,20 +41,24 @@ def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
 _Dumper.add_representer(list, _represent_list)
 
 
-def from_yaml(text: str) -> Any:
+def from_yaml(text: str, before_place: str = ' in ') -> Any:
     """Returns the plain Python values of a YAML document.
 
+    Args:
+        text: the document.
+        before_place: what joins "not valid YAML" and the line in errors.
+
     Raises:
-        RigYamlError: not YAML, or a key is given twice.
+        YamlError: not YAML, or a key is given twice.
     """
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        place = f' in line {mark.line + 1}, column {mark.column + 1}' if mark else ''
-        raise RigYamlError(f'not valid YAML{place}: {error.problem}') from error
+        place = f'{before_place}line {mark.line + 1}, column {mark.column + 1}' if mark else ''
+        raise YamlError(f'not valid YAML{place}: {error.problem}') from error
     except yaml.YAMLError as error:
-        raise RigYamlError(f'not valid YAML: {" ".join(str(error).split())}') from error
+        raise YamlError(f'not valid YAML: {" ".join(str(error).split())}') from error
 
 
 def to_yaml(content: dict[str, Any]) -> str:
