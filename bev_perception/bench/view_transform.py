@@ -91,7 +91,8 @@ def main(args: argparse.Namespace) -> int:
     """Runs the benchmark, prints its result and returns the exit status.
 
     OpenMP threads that spin while they wait would count as CPU time. The wait policy is read when
-    the library loads, hence a process of its own unless the environment sets it already.
+    the library loads, hence a process of its own unless the environment sets it already. There
+    the allocator has its usual settings, not those that suit the node's images.
     """
     if 'OMP_WAIT_POLICY' not in os.environ:
         return _main_in_child(args)
@@ -108,7 +109,8 @@ def _main_in_child(args: argparse.Namespace) -> int:
     command += ['--threads', str(args.threads), '--repeats', str(args.repeats)]
     command += [f'--{name}' for name in ('json', 'quick') if getattr(args, name)]
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    environment = {**os.environ, 'OMP_WAIT_POLICY': 'passive', 'PYTHONPATH': path}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith('MALLOC_')}
+    environment |= {'OMP_WAIT_POLICY': 'passive', 'PYTHONPATH': path}
     return subprocess.run(command, env=environment, check=False).returncode
 
 

@@ -38,6 +38,8 @@ def replay(bag, rig, out, model):
 def assert_same(live: BevFrame, offline: dict) -> None:
     """Objects to float32, grids to the last per cent, cameras exactly."""
     assert live.frame_id == offline['frame_id']
+    assert live.occupancy is not None and live.future_occupancy is not None
+    assert live.objects is not None
     cells = occupancy_to_int8(live.occupancy, live.observed)
     np.testing.assert_array_equal(cells, decode_grid(offline['grids']['occupancy']))
     for ahead, encoded in zip(
@@ -51,6 +53,7 @@ def assert_same(live: BevFrame, offline: dict) -> None:
         assert mine.object_id.hex() == other['object_id']
         assert mine.age_frames == other['age_frames']
         assert [c.name for c in mine.classes] == [c['name'] for c in other['classes']]
+        assert mine.velocity_mps is not None
         numbers = [*mine.center_m, *mine.size_m, *mine.velocity_mps, mine.existence_probability]
         expected = [
             *other['center_m'],

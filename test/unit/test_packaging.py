@@ -175,3 +175,10 @@ def test_no_machine_in_tracked_files() -> None:
         if b'\0' not in data:
             found = pattern.search(data.decode())
             assert found is None, f'{path.relative_to(REPO)}: {found}'
+
+
+def test_scripts_start_modules_that_exist() -> None:
+    for path in (REPO / 'scripts').iterdir():
+        for module in re.findall(r'python -m (bev_[\w.]+)', path.read_text()):
+            source = REPO.joinpath(*module.split('.')).with_suffix('.py')
+            assert source.is_file(), f'{path.name} starts {module}'
