@@ -11,7 +11,7 @@ from bev_perception.errors import BevError, ConfigError
 from bev_perception.frame import BevFrame, FrameSet
 from bev_perception.geometry.rig_file import RigFile, load_rig_file
 from bev_perception.inputs.rig_sources import sources_from_rig_file
-from bev_perception.inputs.sync import SyncConfig
+from bev_perception.inputs.synced_set import SyncConfig
 from bev_perception.model.folder import LoadedModel, load_model
 from bev_perception.paths import model_folder
 from bev_perception.pipeline import BevPipeline, PipelineConfig

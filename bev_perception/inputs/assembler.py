@@ -19,13 +19,8 @@ from bev_perception.inputs.calibration import (
 from bev_perception.inputs.camera_statistics import CameraStatistics
 from bev_perception.inputs.ego_motion import EgoMotionSource
 from bev_perception.inputs.image import CameraImage
-from bev_perception.inputs.sync import (
-    Absence,
-    CameraSynchronizer,
-    SyncConfig,
-    SyncedItem,
-    SyncedSet,
-)
+from bev_perception.inputs.sync import CameraSynchronizer
+from bev_perception.inputs.synced_set import Absence, SyncConfig, SyncedItem, SyncedSet
 from bev_perception.units import NS_PER_S
 
 

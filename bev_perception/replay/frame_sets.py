@@ -18,7 +18,7 @@ from bev_perception.inputs.conversion import (
     transforms_from_msg,
 )
 from bev_perception.inputs.ego_motion import EgoMotion
-from bev_perception.inputs.sync import SyncConfig
+from bev_perception.inputs.synced_set import SyncConfig
 from bev_perception.inputs.transform_tree import TransformTree
 from bev_perception.replay.bag_reader import BagMessage, BagReader, Topic
 from bev_perception.replay.topic_types import (

@@ -22,7 +22,7 @@ from rclpy.parameter import Parameter
 
 from bev_perception.errors import ConfigError
 from bev_perception.inputs.calibration import CameraSource
-from bev_perception.inputs.sync import SyncConfig
+from bev_perception.inputs.synced_set import SyncConfig
 from bev_perception.ros.parameter_table import (
     CAMERA_PARAMETERS,
     PARAMETERS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.ros
@@ -110,8 +111,7 @@ def test_calibration_changes_are_picked_up(ros, tiny_model):
         narrow = {}
         for camera in harness.cameras:
             message = info_msg(camera, stamp_of(1))
-            message.k[0] *= 4
-            message.k[4] *= 4
+            message.k = message.k * np.array([4.0, 1, 1, 1, 4, 1, 1, 1, 1])
             narrow[camera.name] = message
         for name, message in narrow.items():
             harness.infos[name].publish(message)

@@ -16,7 +16,7 @@ from support.bags import Recorded, assert_one_line, small_drive, write_bag
 from bev_perception.errors import BagError
 from bev_perception.frame import CameraState, FrameSet
 from bev_perception.inputs.rig_sources import sources_from_rig_file
-from bev_perception.inputs.sync import SyncConfig
+from bev_perception.inputs.synced_set import SyncConfig
 from bev_perception.replay.bag_reader import BagReader
 from bev_perception.replay.frame_sets import FrameSetReader, ReplayRig
 from bev_perception.replay.rig_from_bag import CALIBRATION_CHOICES, rig_from_bag

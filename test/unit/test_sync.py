@@ -6,7 +6,8 @@ import pytest
 
 from bev_perception.errors import ConfigError
 from bev_perception.inputs.state import CameraState
-from bev_perception.inputs.sync import Absence, CameraSynchronizer, SyncConfig, SyncedItem
+from bev_perception.inputs.sync import CameraSynchronizer
+from bev_perception.inputs.synced_set import Absence, SyncConfig, SyncedItem
 
 MS = 1_000_000
 SIX = ('a', 'b', 'c', 'd', 'e', 'f')

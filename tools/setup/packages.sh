@@ -1,8 +1,6 @@
 # Sourced by scripts/setup: installs the pinned wheels.
 # shellcheck shell=bash
 
-cpu_torch_index=${BEV_CPU_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
-
 # Installs the requirements, unless these very ones are installed.
 install_packages() {
     local inputs
@@ -12,8 +10,7 @@ install_packages() {
         return
     fi
     choose_requirements
-    require_disk_gb 4
-    choose_torch
+    require_disk_gb 6
     note "some minutes; everything that pip says is in ${logs#"$root"/}/pip.log"
     mkdir -p "$logs"
     "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
@@ -36,26 +33,6 @@ choose_requirements() {
         2> /dev/null && sed -i '/^torch==/d' "$chosen"
     command -v colcon > /dev/null || grep '^colcon-' "$lists/ros.txt" >> "$chosen"
     pip_arguments=(-r "$chosen")
-}
-
-# A driver means a GPU, for which PyPI's torch brings CUDA; without one 3 GB are saved if possible.
-choose_torch() {
-    if [[ -e /proc/driver/nvidia/version ]]; then
-        require_disk_gb 10
-    elif can_reach "$cpu_torch_index/torch/"; then
-        note 'no NVIDIA driver: torch without CUDA'
-        pip_arguments+=(--extra-index-url "$cpu_torch_index")
-    fi
-}
-
-# Succeeds when an address answers within a few seconds.
-can_reach() {
-    "$venv/bin/python" - "$1" 2> /dev/null <<'PYTHON'
-import sys
-import urllib.request
-
-urllib.request.urlopen(sys.argv[1], timeout=5).read(1)
-PYTHON
 }
 
 # Copies standard input to the log $1 and prints the lines of it that show progress.
