@@ -15,7 +15,9 @@ pytest.importorskip('bev_perception.msg', reason='the messages of this package a
 from bev_perception.msg import BevObjectArray, FrameStatus, ModelInfo
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
 from support.node_harness import NodeHarness, camera_states, info_msg, stamp_of
 
 from bev_perception.geometry.pose import quaternion_of
@@ -250,3 +252,25 @@ def test_unforeseen_exceptions_of_a_transition_reach_the_log(ros, tiny_model, mo
     log = capfd.readouterr().err
     assert 'on_configure failed' in log
     assert 'AttributeError: nobody thought of this' in log
+
+
+def test_without_transforms_cameras_are_named_and_used_as_soon_as_they_come(ros, tiny_model):
+    with NodeHarness(tiny_model, with_tf=False) as harness:
+        status = harness.step(0)
+        assert set(camera_states(status).values()) == {'NO_TRANSFORM'}
+        assert "'base_link' and 'camera_0_optical'" in status.cameras[0].detail
+        harness.publish_transforms()
+        for frame in range(1, 20):
+            if set(camera_states(harness.step(frame)).values()) == {'USED'}:
+                return
+        pytest.fail('the transforms were never used')
+
+
+def test_incompatible_qos_is_in_the_diagnostics(ros, tiny_model):
+    """A best-effort publisher never reaches a reliable subscription, and ROS does not tell."""
+    parameters = {'qos.images.reliability': 'reliable'}
+    with NodeHarness(tiny_model, parameters=parameters) as harness:
+        harness.step(0)
+        harness.probe.create_publisher(Image, '/camera_3/image', qos_profile_sensor_data)
+        status = harness.diagnosis_of_pipeline('incompatible QoS')[0].status[0]
+        assert '/camera_3/image' in {value.key for value in status.values}

@@ -96,7 +96,7 @@ class NodeHarness:
         self.node.trigger_configure()
         self.node.trigger_activate()
         if self._with_tf:
-            self.tf_static.publish(TFMessage(transforms=[transform_msg(c) for c in self.cameras]))
+            self.publish_transforms()
         self.spin_until(self._connected)
         return self
 
@@ -104,6 +104,10 @@ class NodeHarness:
         self.executor.shutdown()
         self.node.destroy_node()
         self.probe.destroy_node()
+
+    def publish_transforms(self) -> None:
+        """Publishes the placement of every camera."""
+        self.tf_static.publish(TFMessage(transforms=[transform_msg(c) for c in self.cameras]))
 
     def spin_until(self, done: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
         """Spins until `done()` is true and returns it; fails when that takes too long."""
@@ -169,7 +173,7 @@ class NodeHarness:
 
         def found() -> Any:
             newest = self.received[DiagnosticArray][-1:]
-            return newest and contains in newest[0].status[0].message
+            return newest if newest and contains in newest[0].status[0].message else None
 
         return self.spin_until(found)
 
