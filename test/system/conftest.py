@@ -1,13 +1,22 @@
-"""System tests start whole processes, in a ROS domain of their own."""
+"""System tests start whole processes, each test in a ROS domain of its own."""
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
 
-os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
-os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+DOMAINS = 100
+_counter = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def own_domain(monkeypatch):
+    """Keeps a test apart from all others, those whose nodes live on in this process included."""
+    base = int(os.environ.get('ROS_DOMAIN_ID', os.getpid()))
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(1 + (base + next(_counter)) % DOMAINS))
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
 
 @pytest.fixture
