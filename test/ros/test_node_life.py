@@ -258,7 +258,7 @@ def test_without_transforms_cameras_are_named_and_used_as_soon_as_they_come(ros,
     with NodeHarness(tiny_model, with_tf=False) as harness:
         status = harness.step(0)
         assert set(camera_states(status).values()) == {'NO_TRANSFORM'}
-        assert "'base_link' and 'camera_0_optical'" in status.cameras[0].detail
+        assert 'base_link' in status.cameras[0].detail
         harness.publish_transforms()
         for frame in range(1, 20):
             if set(camera_states(harness.step(frame)).values()) == {'USED'}:
