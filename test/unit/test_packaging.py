@@ -15,7 +15,7 @@ import pytest
 import bev_perception
 
 REPO = Path(__file__).resolve().parents[2]
-LAUNCHERS = {'bev_bag_player', 'bev_bag_recorder', 'bev_node'}
+LAUNCHERS = {'bev', 'bev_bag_player', 'bev_bag_recorder', 'bev_node'}
 
 
 def setup_arguments() -> dict[str, Any]:
@@ -95,7 +95,7 @@ def test_launchers_equal_console_scripts() -> None:
         line.split(' = ')[0]: line.split(' = ')[1]
         for line in setup_arguments()['entry_points']['console_scripts']
     }
-    assert set(scripts) == LAUNCHERS | {'bev'}
+    assert set(scripts) == LAUNCHERS
     cmake = (REPO / 'CMakeLists.txt').read_text()
     assert set(re.findall(r'^  scripts/(\w+)$', cmake, re.MULTILINE)) == LAUNCHERS
     for name in LAUNCHERS:
