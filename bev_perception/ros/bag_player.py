@@ -23,6 +23,7 @@ from bev_perception.replay.bag_reader import BagMessage, BagReader
 from bev_perception.ros.lifecycle_client import LifecycleClient
 from bev_perception.ros.message_types import message_class
 from bev_perception.ros.parent_watch import follow_parent
+from bev_perception.ros.startup import init_ros
 
 LATCHED_TOPICS = ('/tf_static', '/robot_description')
 CLOCK_PERIOD_S = 0.01
@@ -160,8 +161,8 @@ def main() -> int:
     if not args.rate > 0:
         print(f'bev_bag_player: error: --rate must be > 0, got {args.rate}', file=sys.stderr)
         return 2
-    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     try:
+        init_ros(own_signals=True)
         with BagReader(args.bag) as reader:
             return _run(BagPlayer(reader, args.rate, args.clock), args)
     except BevError as error:

@@ -27,6 +27,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from bev_perception.errors import BagError, BevError
 from bev_perception.ros.message_types import MessageDefinitions, message_class
 from bev_perception.ros.parent_watch import follow_parent
+from bev_perception.ros.startup import init_ros
 
 SEARCH_PERIOD_S = 0.1
 READY_LINE = 'recording all topics'
@@ -111,8 +112,8 @@ def main() -> int:
         return 2
     scratch = args.out.with_name(f'.{args.out.name}.{os.getpid()}')
     bag = scratch / args.out.name
-    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     try:
+        init_ros(own_signals=True)
         scratch.mkdir(parents=True)
         with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
             counts = _record(writer, args.topics)

@@ -29,6 +29,7 @@ from bev_perception.ros.diagnostics import diagnostics_msg
 from bev_perception.ros.parameters import NodeParameters, declare_parameters
 from bev_perception.ros.parent_watch import follow_parent
 from bev_perception.ros.processor import FrameProcessor, ProcessorSettings
+from bev_perception.ros.startup import init_ros
 from bev_perception.ros.subscriptions import InputSubscriptions
 
 POLL_PERIOD_S = 0.02
@@ -249,8 +250,8 @@ def _load_pipeline(settings: NodeParameters) -> BevPipeline:
 
 def main() -> int:
     """Runs the node until it is told to end; returns the exit code."""
-    rclpy.init()
     try:
+        init_ros()
         node = BevNode()
     except BevError as error:
         print(f'bev_node: error: {error}', file=sys.stderr)

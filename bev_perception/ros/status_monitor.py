@@ -7,6 +7,7 @@ import time
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 from bev_perception.errors import BevError
 from bev_perception.msg import FrameStatus
@@ -27,7 +28,7 @@ class StatusMonitor:
 
     def __init__(self, target: str) -> None:
         self._target = target
-        rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node('bev_status_monitor')
         self._latest: FrameStatus | None = None
         self._latest_s = time.monotonic()

@@ -79,6 +79,21 @@ def test_node_unknown_parameter_in_a_file(built, tmp_path):
     assert_refused(run(NODE, '--ros-args', '--params-file', file), "'cameraz'", "'cameras'")
 
 
+@pytest.mark.parametrize('program', [[NODE], [PLAYER, 'bag'], [RECORDER, '-o', 'out', '/topic']])
+@pytest.mark.parametrize('content', [None, 'a: [\n'])
+def test_parameter_file_that_cannot_be_read(built, tmp_path, program, content):
+    """rcl logs a line of its own before ours."""
+    file = tmp_path / 'parameters.yaml'
+    if content is not None:
+        file.write_text(content)
+    result = run(*program, '--ros-args', '--params-file', file)
+    assert result.returncode == 2
+    assert 'Traceback' not in result.stderr
+    (ours,) = [line for line in result.stderr.splitlines() if not line.startswith('[ERROR]')]
+    assert 'ROS arguments' in ours and str(file) in ours
+    assert not (tmp_path / 'out').exists()
+
+
 def test_missing_bag(built, tmp_path, tiny_model):
     nowhere = tmp_path / 'nowhere'
     assert_refused(run(PLAYER, nowhere), str(nowhere), 'no such bag')
