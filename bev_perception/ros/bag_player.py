@@ -15,10 +15,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
-from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 
-from bev_perception.errors import BagError, BevError
+from bev_perception.errors import BagError, BevError, ConfigError
 from bev_perception.replay.bag_reader import BagMessage, BagReader
 from bev_perception.ros.lifecycle_client import LifecycleClient
 from bev_perception.ros.message_types import message_class
@@ -157,12 +156,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Plays a bag; returns the exit code."""
-    args = build_parser().parse_args(remove_ros_args(sys.argv)[1:])
-    if not args.rate > 0:
-        print(f'bev_bag_player: error: --rate must be > 0, got {args.rate}', file=sys.stderr)
-        return 2
     try:
-        init_ros(own_signals=True)
+        args = build_parser().parse_args(init_ros(own_signals=True))
+        if not args.rate > 0:
+            raise ConfigError(f'--rate must be > 0, got {args.rate}')
         with BagReader(args.bag) as reader:
             return _run(BagPlayer(reader, args.rate, args.clock), args)
     except BevError as error:

@@ -21,7 +21,6 @@ from rclpy.qos import (
     QoSProfile,
     ReliabilityPolicy,
 )
-from rclpy.utilities import remove_ros_args
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from bev_perception.errors import BagError, BevError
@@ -106,27 +105,38 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Records until told to end; the bag appears whole under its name, or not at all."""
-    args = build_parser().parse_args(remove_ros_args(sys.argv)[1:])
-    if args.out.exists():
-        print(f'bev_bag_recorder: error: {args.out} already exists', file=sys.stderr)
-        return 2
-    scratch = args.out.with_name(f'.{args.out.name}.{os.getpid()}')
-    bag = scratch / args.out.name
     try:
-        init_ros(own_signals=True)
-        scratch.mkdir(parents=True)
-        with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-            counts = _record(writer, args.topics)
-        os.replace(bag, args.out)
+        args = build_parser().parse_args(init_ros(own_signals=True))
+        counts = record(args.out, args.topics)
     except (BevError, OSError) as error:
         print(f'bev_bag_recorder: error: {error}', file=sys.stderr)
         return 2
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
         rclpy.try_shutdown()
     for topic, count in counts.items():
         print(f'{topic}: {count} messages')
     return 0
+
+
+def record(out: Path, topics: list[str]) -> dict[str, int]:
+    """Records into the folder `out` until told to end; returns messages per topic.
+
+    Raises:
+        BagError: `out` exists.
+        BevError: a topic has a type that is not installed.
+        OSError: the bag cannot be written.
+    """
+    if out.exists():
+        raise BagError(f'{out} already exists')
+    scratch = out.with_name(f'.{out.name}.{os.getpid()}')
+    try:
+        scratch.mkdir(parents=True)
+        with Writer(scratch / out.name, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            counts = _record(writer, topics)
+        os.replace(scratch / out.name, out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return counts
 
 
 def _record(writer: Writer, topics: list[str]) -> dict[str, int]:
