@@ -1,4 +1,6 @@
-"""The package's own messages and `nav_msgs/OccupancyGrid`, from the pipeline's types and back.
+"""The package's own messages and `nav_msgs/OccupancyGrid`, from the pipeline's types.
+
+`replay/result_messages.py` reads them back.
 
 What a message loses (asserted in the tests): numbers declared float32 (probabilities, the grid's
 resolution, `observed_share`) are rounded to float32, durations to nanoseconds, angles to the last
