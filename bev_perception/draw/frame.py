@@ -149,4 +149,4 @@ def _stages_text(stage_s: Mapping[str, float]) -> str:
     if not stage_s:
         return ''
     parts = [f'{name} {seconds * 1e3:.1f}' for name, seconds in stage_s.items()]
-    return ' | '.join([*parts, f'total {sum(stage_s.values()) * 1e3:.1f} ms'])
+    return ' | '.join([f'total {sum(stage_s.values()) * 1e3:.1f} ms', *parts])

@@ -23,7 +23,7 @@ class DemoPaths:
     @property
     def bag(self) -> Path:
         """The sample drive, where no bag was given."""
-        return self.folder / 'bag'
+        return self.folder / 'sample_drive'
 
     @property
     def rig(self) -> Path:
@@ -54,7 +54,8 @@ class DemoPaths:
         """Removes what a demo wrote here, and nothing else."""
         for path in (self.bag, self.results, self.pictures):
             shutil.rmtree(path, ignore_errors=True)
-        for path in (self.rig, self.summary, self.folder / 'bag_objects.json'):
+        truth = self.bag.with_name(f'{self.bag.name}_objects.json')
+        for path in (self.rig, self.summary, truth):
             path.unlink(missing_ok=True)
         if not keep_logs:
             shutil.rmtree(self.logs, ignore_errors=True)
