@@ -158,7 +158,6 @@ def test_impossible_calibration_is_named(harness, tiny_model):
     broken.p = np.zeros(12)
     harness.infos[BROKEN].publish(broken)
     harness.infos[BROKEN] = Silent()
-    harness.spin_until(lambda: True)
     for frame in range(1, 4):
         harness.step(frame)
     assert_only_broken_is_out(harness, 3, 'BAD_CALIBRATION', tiny_model)
