@@ -121,18 +121,40 @@ class RigFileCamera(_Section):
         return self
 
 
+class RigFileVehicle(_Section):
+    """The vehicle that carries the cameras; perception does without, simulation needs it.
+
+    Attributes:
+        length_m: of its box.
+        width_m: likewise, without mirrors.
+        height_m: likewise, above the ground.
+        rear_overhang_m: from its rear end forward to the base frame's origin on the ground.
+        max_speed_mps: what it drives at most.
+        drives_on: 'road', or 'sidewalk' at the pace of pedestrians.
+    """
+
+    length_m: Annotated[FiniteFloat, Field(gt=0)]
+    width_m: Annotated[FiniteFloat, Field(gt=0)]
+    height_m: Annotated[FiniteFloat, Field(gt=0)]
+    rear_overhang_m: FiniteFloat
+    max_speed_mps: Annotated[FiniteFloat, Field(gt=0)]
+    drives_on: Literal['road', 'sidewalk'] = 'road'
+
+
 class RigFile(_Section):
     """The whole rig file.
 
     Attributes:
         format: version of the file's lay-out.
         base_frame: frame of the vehicle in which everything is expressed.
+        vehicle: what carries the cameras.
         odometry_topic: nav_msgs/Odometry with the ego motion; None: from TF.
         cameras: in rig order.
     """
 
     format: Literal[1]
     base_frame: Name
+    vehicle: RigFileVehicle | None = None
     odometry_topic: Name | None = None
     cameras: Annotated[tuple[RigFileCamera, ...], Field(min_length=1)]
 

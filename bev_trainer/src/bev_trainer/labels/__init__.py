@@ -1,0 +1,1 @@
+"""Exact labels on any grid, from drives and from images."""

@@ -1,0 +1,1 @@
+"""Pictures and statistics of data sets for people."""

@@ -1,0 +1,1 @@
+"""Camera images of a scenario, with exact depth, classes and instances; OpenGL on EGL."""
