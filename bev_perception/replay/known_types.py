@@ -18,10 +18,19 @@ def known_types() -> Typestore:
     Raises:
         ConfigError: the package was installed without its data.
     """
+    store = get_typestore(Stores.ROS2_KILTED)
+    store.register(own_types())
+    return store
+
+
+def own_types() -> dict[str, Any]:
+    """Returns the definitions of this package's messages, as `Typestore.register` takes them.
+
+    Raises:
+        ConfigError: the package was installed without its data.
+    """
     own: dict[str, Any] = {}
     for path in sorted((share_dir() / 'msg').glob('*.msg')):
         text = path.read_text(encoding='utf-8')
         own.update(get_types_from_msg(text, f'{PACKAGE}/msg/{path.stem}'))
-    store = get_typestore(Stores.ROS2_KILTED)
-    store.register(own)
-    return store
+    return own

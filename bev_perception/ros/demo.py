@@ -18,7 +18,6 @@ from bev_perception.replay.bag_reader import BagReader
 from bev_perception.replay.result_bag import frames_from_bag
 from bev_perception.replay.results import write_text_atomically
 from bev_perception.replay.rig_from_bag import rig_from_bag
-from bev_perception.replay.sample_bag import SampleDrive
 from bev_perception.ros.bag_recorder import READY_LINE
 from bev_perception.ros.child_process import ChildProcess
 from bev_perception.ros.demo_summary import DemoPaths, DemoSummary
@@ -42,7 +41,7 @@ READY_TIMEOUT_S = 60.0
 def build_parser() -> argparse.ArgumentParser:
     """Returns the command line of `scripts/demo`."""
     parser = argparse.ArgumentParser(prog='demo', description=__doc__)
-    parser.add_argument('bag', nargs='?', type=Path, help='recording; default: a drive made here')
+    parser.add_argument('bag', type=Path, help='recording: rosbag2 folder or file')
     parser.add_argument('-o', '--out', type=Path, help='default: out/<name of the bag>')
     parser.add_argument('--model', default='nano', help='model folder or name (default: nano)')
     parser.add_argument('--rate', type=float, default=1.0, help='bag seconds per second')
@@ -53,8 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the demo; returns 0 when the node turned the bag into frames."""
     args = build_parser().parse_args(argv)
-    name = 'sample_drive' if args.bag is None else args.bag.resolve().name
-    paths = DemoPaths(args.out or Path('out') / name)
+    paths = DemoPaths(args.out or Path('out') / args.bag.resolve().name)
     paths.clear(keep_logs=False)
     try:
         summary = _run(args, paths)
@@ -71,36 +69,37 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace, paths: DemoPaths) -> DemoSummary:
     if args.rate <= 0:
         raise BevError(f'--rate must be > 0, got {args.rate}')
-    bag = args.bag
-    if bag is None:
-        _step(1, 'making a sample drive')
-        paths.folder.mkdir(parents=True, exist_ok=True)
-        SampleDrive().write(paths.bag)
-        bag = paths.bag
-    with BagReader(bag) as reader:
-        _step(2, f'reading the rig of {bag}')
+    with BagReader(args.bag) as reader:
+        _step(1, f'reading the rig of {args.bag}')
         rig = rig_from_bag(reader, args.base_frame)
         model = load_model(model_folder(args.model)).config
         paths.logs.mkdir(parents=True, exist_ok=True)
         save_rig_file(rig, paths.rig)
-        _step(3, f'playing {reader.duration_s():.1f} s through the node, over DDS')
-        status = _play(bag, paths, args)
-        _step(4, 'drawing what it published')
+        _step(2, f'playing {reader.duration_s():.1f} s through the node, over DDS')
+        status = _play(paths, args)
+        _step(3, 'drawing what it published')
         frames = _draw(reader, rig, paths, model.training.trained)
-        summary = DemoSummary.of(bag, reader, status, frames)
+        summary = DemoSummary.of(args.bag, reader, status, frames)
     write_text_atomically(paths.summary, summary.to_json())
     return summary
 
 
 def _step(number: int, text: str) -> None:
-    print(f'[{number}/4] {text}', flush=True)
+    print(f'[{number}/3] {text}', flush=True)
 
 
-def _play(bag: Path, paths: DemoPaths, args: argparse.Namespace) -> FrameStatus:
+def _play(paths: DemoPaths, args: argparse.Namespace) -> FrameStatus:
     """Runs node, recorder and player as processes of their own; returns the last status."""
     sim_time = ['--ros-args', '-p', 'use_sim_time:=true']
     node_arguments = [*sim_time, '-p', f'rig_file:={paths.rig}', '-p', f'model:={args.model}']
-    player_arguments = [str(bag), '--rate', str(args.rate), '--clock', '--wait-for-node', NODE]
+    player_arguments = [
+        str(args.bag),
+        '--rate',
+        str(args.rate),
+        '--clock',
+        '--wait-for-node',
+        NODE,
+    ]
     record = ['-o', str(paths.results), *RESULT_TOPICS, *sim_time]
     with (
         StatusMonitor(NODE) as monitor,

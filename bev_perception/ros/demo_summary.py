@@ -21,11 +21,6 @@ class DemoPaths:
     folder: Path
 
     @property
-    def bag(self) -> Path:
-        """The sample drive, where no bag was given."""
-        return self.folder / 'sample_drive'
-
-    @property
     def rig(self) -> Path:
         """Rig file of the bag."""
         return self.folder / 'rig.yaml'
@@ -52,10 +47,9 @@ class DemoPaths:
 
     def clear(self, keep_logs: bool) -> None:
         """Removes what a demo wrote here, and nothing else."""
-        for path in (self.bag, self.results, self.pictures):
+        for path in (self.results, self.pictures):
             shutil.rmtree(path, ignore_errors=True)
-        truth = self.bag.with_name(f'{self.bag.name}_objects.json')
-        for path in (self.rig, self.summary, truth):
+        for path in (self.rig, self.summary):
             path.unlink(missing_ok=True)
         if not keep_logs:
             shutil.rmtree(self.logs, ignore_errors=True)

@@ -47,7 +47,8 @@ def unknown_encoding(message):
 
 def seen_only_by_broken(model):
     """Cells that the broken camera sees and no other one, from the geometry alone."""
-    from bev_perception.replay.sample_rig import camera_ring
+    from support.sample_drive.rig import camera_ring
+
     from bev_perception.runtime.preprocess import InputRemaps
 
     section = load_model(model).config

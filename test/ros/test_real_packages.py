@@ -17,6 +17,7 @@ from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
 from rclpy.time import Time
 from sensor_msgs.msg import Image
+from support.sample_drive.images import RAW_ENCODINGS, encode_raw
 
 from bev_perception.errors import TransformUnavailable
 from bev_perception.geometry.camera import Camera
@@ -25,7 +26,6 @@ from bev_perception.geometry.pose import make_pose, yaw_of
 from bev_perception.inputs.conversion import image_from_msg, pose_from_msg
 from bev_perception.inputs.image import decode
 from bev_perception.inputs.transform_tree import TransformTree
-from bev_perception.replay.sample_images import RAW_ENCODINGS, encode_raw
 
 S = 1_000_000_000
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bev_trainer.dataset.bag.typestore import recording_types
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
 
-from bev_perception.replay.sample_bag import SampleDrive
-from bev_perception.replay.sample_messages import TYPESTORE
-from bev_perception.replay.sample_rig import SampleCamera, camera_ring
+from support.sample_drive.bag import SampleDrive
+from support.sample_drive.rig import SampleCamera, camera_ring
 
 MCAP, SQLITE3 = StoragePlugin.MCAP, StoragePlugin.SQLITE3
 # A topic, when it was recorded, and the message.
@@ -22,10 +22,11 @@ def write_bag(
     folder: Path,
     messages: Iterable[Recorded],
     plugin: StoragePlugin = MCAP,
-    store: Typestore = TYPESTORE,
+    store: Typestore | None = None,
     compressed: bool = False,
 ) -> Path:
     """Writes a rosbag2 folder; returns it."""
+    store = store or recording_types()
     writer = Writer(folder, version=9 if plugin is MCAP else 8, storage_plugin=plugin)
     if compressed:
         writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)

@@ -22,9 +22,9 @@ from tf2_msgs.msg import TFMessage
 
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.pose import quaternion_of
-from bev_perception.replay.sample_rig import camera_ring
 from bev_perception.ros.messages import time_msg
 from bev_perception.ros.node import BevNode
+from support.sample_drive.rig import camera_ring
 
 TIMEOUT_S = 60.0
 START_NS = 1_700_000_000_000_000_000

@@ -7,9 +7,8 @@ import subprocess
 import sys
 
 import pytest
-
-from bev_perception.replay.sample_bag import SampleDrive
-from bev_perception.replay.sample_rig import SampleCamera, camera_ring
+from support.sample_drive.bag import SampleDrive
+from support.sample_drive.rig import SampleCamera, camera_ring
 
 pytestmark = pytest.mark.system
 

@@ -6,14 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from support.sample_drive.bag import SampleDrive
+from support.sample_drive.rig import SampleCamera, camera_ring
 
 from bev_perception.cli.main import main as bev
 from bev_perception.frame import BevFrame, CameraState, occupancy_to_int8
 from bev_perception.replay.bag_reader import BagReader
 from bev_perception.replay.result_bag import frames_from_bag
 from bev_perception.replay.results import decode_grid
-from bev_perception.replay.sample_bag import SampleDrive
-from bev_perception.replay.sample_rig import SampleCamera, camera_ring
 
 pytestmark = pytest.mark.system
 

@@ -18,13 +18,13 @@ from support.asymmetric_scene import (
     asymmetric_frame,
     behind_right,
 )
+from support.sample_drive.rig import make_camera
 
 from bev_perception.decode.objects import encode_objects
 from bev_perception.draw import draw_bev
 from bev_perception.frame import occupancy_to_int8
 from bev_perception.geometry.visibility import cell_visibility
 from bev_perception.replay.results import decode_grid, frame_to_dict
-from bev_perception.replay.sample_rig import make_camera
 
 
 def test_grid_index_is_y_times_width_plus_x():

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bev_trainer.dataset.bag.typestore import recording_types
 from rosbags.rosbag2 import StoragePlugin, Writer
 from support.bags import MCAP, SQLITE3, assert_one_line, storage_file, write_bag
 
 from bev_perception.errors import BagError
 from bev_perception.replay.bag_reader import BagMessage, BagReader, Topic
-from bev_perception.replay.sample_messages import TYPESTORE
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 250_000_000
@@ -23,7 +23,7 @@ IMAGE, TEXT = 'sensor_msgs/msg/CompressedImage', 'std_msgs/msg/String'
 
 def messages(image_bytes: int = 10_000) -> list[tuple[str, int, object]]:
     """Eight images, one every quarter of a second, and a text at the third and sixth."""
-    types = TYPESTORE.types
+    types = recording_types().types
     stamp = types['builtin_interfaces/msg/Time'](7, 8)
     recorded: list[tuple[str, int, object]] = []
     for index in range(COUNT):
@@ -201,7 +201,7 @@ def test_what_lies_before_the_damage_is_read(tmp_path: Path, plugin: StoragePlug
 def test_message_that_is_not_of_its_type(tmp_path: Path) -> None:
     bag = tmp_path / 'bag'
     with Writer(bag, version=9, storage_plugin=MCAP) as writer:
-        connection = writer.add_connection('/text', TEXT, typestore=TYPESTORE)
+        connection = writer.add_connection('/text', TEXT, typestore=recording_types())
         # A text whose length goes far beyond its end.
         writer.write(connection, 1, b'\x00\x01\x00\x00\xff\xff\xff\x7fabc')
     refusal(bag, f'holds a {TEXT} on /text that cannot be read')

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import pytest
 from support.bags import small_drive, storage_file
+from support.sample_drive.bag import SampleDrive
 
 from bev_perception import __version__
 from bev_perception.cli.main import main
 from bev_perception.geometry.rig_file import load_rig_file
 from bev_perception.replay.results import decode_grid
-from bev_perception.replay.sample_bag import SampleDrive
 
 REPO = Path(__file__).resolve().parents[2]
 CAMERAS = ['camera_0', 'camera_1', 'camera_2']

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from support.bags import Recorded, assert_one_line, small_drive, write_bag
+from support.sample_drive.bag import SampleDrive
 
 from bev_perception.errors import BagError
 from bev_perception.frame import CameraState, FrameSet
@@ -20,7 +21,6 @@ from bev_perception.inputs.synced_set import SyncConfig
 from bev_perception.replay.bag_reader import BagReader
 from bev_perception.replay.frame_sets import FrameSetReader, ReplayRig
 from bev_perception.replay.rig_from_bag import CALIBRATION_CHOICES, rig_from_bag
-from bev_perception.replay.sample_bag import SampleDrive
 
 OFFSETS_S = (0.0, 0.012, 0.031)
 ENCODINGS = ('jpeg', 'rgb8', 'jpeg')

@@ -5,13 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from support.sample_drive.rig import looking
 
 from bev_perception.errors import CalibrationError
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.distortion import Distortion
 from bev_perception.geometry.model_input import ImageRemap, InputRemaps, input_camera
 from bev_perception.geometry.pose import make_pose
-from bev_perception.replay.sample_rig import looking
 
 LEVEL = make_pose((0.0, 0.0, 1.5), (-0.5, 0.5, -0.5, 0.5))
 NONE = Distortion('none')

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bev_trainer.dataset.bag import messages
 from scipy.spatial.transform import Rotation
 from support.bags import Recorded, assert_one_line, write_bag
+from support.sample_drive.images import image_message
+from support.sample_drive.rig import make_camera
 
 from bev_perception.errors import BagError
 from bev_perception.frame import CameraState
@@ -20,19 +23,18 @@ from bev_perception.inputs.calibration import CalibrationStore, CameraInfo, came
 from bev_perception.inputs.conversion import camera_info_from_msg
 from bev_perception.inputs.rig_sources import sources_from_rig_file
 from bev_perception.inputs.transform_tree import TransformTree
-from bev_perception.replay import sample_messages as messages
 from bev_perception.replay.bag_reader import BagReader
 from bev_perception.replay.rig_from_bag import (
     CALIBRATION_CHOICES,
     rig_from_bag,
     trigger_offsets_s,
 )
-from bev_perception.replay.sample_rig import make_camera
 
 MS = 1_000_000
 START_NS = 1_700_000_000_000_000_000
 BLACK = np.zeros((48, 64, 3), dtype=np.uint8)
 FRONT = make_camera('front', 64, 48, 'plumb_bob', 80.0, (1.5, 0.2, 1.6), 10.0, 5.0)
+TWIST = (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)
 REAR = make_camera('rear', 64, 48, 'equidistant', 150.0, (-1.0, 0.0, 1.2), 180.0, 12.0)
 
 
@@ -143,7 +145,7 @@ def test_hours_of_images_fit_into_memory() -> None:
 
 def image(camera: Camera, stamp_ns: int, topic: str = '') -> Recorded:
     kind = 'rgb8' if topic and 'compressed' not in topic else 'jpeg'
-    message = messages.image_message(BLACK, kind, stamp_ns, camera.frame_id)
+    message = image_message(BLACK, kind, stamp_ns, camera.frame_id)
     return topic or f'/{camera.name}/image/compressed', stamp_ns, message
 
 
@@ -155,7 +157,8 @@ def info(camera: Camera, stamp_ns: int = START_NS, **changes: Any) -> Recorded:
 
 
 def placed(*cameras: Camera, topic: str = '/tf_static', stamp_ns: int = START_NS) -> Recorded:
-    return topic, stamp_ns, messages.static_transforms_message(cameras, stamp_ns)
+    transforms = messages.camera_transforms(cameras, stamp_ns)
+    return topic, stamp_ns, messages.transforms_message(transforms)
 
 
 def rig_of(
@@ -228,7 +231,7 @@ def test_odometry_raw_images_and_other_base(tmp_path: Path) -> None:
     pose = np.eye(4)
     recorded = [
         placed(FRONT),
-        ('/odometry/local', START_NS, messages.odometry_message(pose, 1.0, 0.0, START_NS)),
+        ('/odometry/local', START_NS, messages.odometry_message(pose, *TWIST, START_NS)),
         info(FRONT),
         image(FRONT, START_NS, '/front/image_raw'),
     ]
@@ -243,7 +246,7 @@ def test_placement_through_a_chain_of_frames(tmp_path: Path) -> None:
     """base_link <- mast (static) <- front_optical (moving, published only later)."""
     base_T_mast = make_camera('m', 4, 4, 'none', 60.0, (0.3, 0.0, 2.0), 45.0, 0.0).base_T_camera
     mast = FRONT.with_pose(base_T_mast)
-    chain = messages.static_transforms_message([mast], START_NS)
+    chain = messages.transforms_message(messages.camera_transforms([mast], START_NS))
     chain.transforms[0].child_frame_id = 'mast'
     recorded: list[Recorded] = [('/tf_static', START_NS, chain), info(FRONT)]
     for stamp_ns in stamps(9, 100):

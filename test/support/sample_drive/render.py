@@ -7,17 +7,17 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bev_perception.geometry.camera import Camera
-from bev_perception.geometry.pose import invert, yaw_of
-from bev_perception.replay.sample_paint import (
+from support.sample_drive.paint import (
     HIGHEST_TREE_RAD,
     ground_color,
     plant_trees,
     road_user_color,
     sky_color,
 )
-from bev_perception.replay.sample_world import RoadUser, SampleWorld
+from support.sample_drive.world import RoadUser, SampleWorld
+
+from bev_perception.geometry.camera import Camera
+from bev_perception.geometry.pose import invert, yaw_of
 
 FloatArray = NDArray[np.floating]
 Matrix = NDArray[np.float64]

@@ -1,54 +1,33 @@
-"""Writes a small recording of a drive through the sample street, with its ground truth.
+"""A small recording of a drive through the sample street, with its ground truth.
 
-`python -m bev_perception.replay.sample_bag OUT` makes the folder OUT (rosbag2, MCAP) and
-OUT_objects.json beside it. No ROS is needed.
+It needs neither SUMO nor OpenGL, and has every lens model and every encoding.
 """
 
 from __future__ import annotations
 
-import argparse
 import heapq
-import json
 import math
 import os
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import StoragePlugin, Writer
+from bev_trainer.dataset.bag import messages
+from bev_trainer.dataset.bag.recording import Event, write_recording
+from support.sample_drive.images import RAW_ENCODINGS, image_message
+from support.sample_drive.render import SampleRenderer
+from support.sample_drive.rig import SampleCamera, default_cameras
+from support.sample_drive.world import EGO_SPEED_MPS, SampleWorld
 
-from bev_perception.errors import BagError, BevError, ConfigError
+from bev_perception.errors import ConfigError
 from bev_perception.geometry.rig import CameraRig
-from bev_perception.replay import sample_messages as messages
-from bev_perception.replay.sample_images import RAW_ENCODINGS
-from bev_perception.replay.sample_render import SampleRenderer
-from bev_perception.replay.sample_rig import SampleCamera, default_cameras
-from bev_perception.replay.sample_world import EGO_SPEED_MPS, SampleWorld
 
 START_NS = 1_700_000_000_000_000_000
 ODOMETRY_RATE_HZ = 50.0
 _MARGIN_S = 0.1
 _BATCH = 8
-_FOR_EVER = QosTime(2147483647, 4294967295)
-_LATCHED = Qos(
-    QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL,
-    _FOR_EVER, _FOR_EVER, QosLiveliness.AUTOMATIC, _FOR_EVER, False,
-)  # fmt: skip
-
-Event = tuple[int, str, Any]
 
 
 @dataclass(frozen=True)
@@ -116,40 +95,10 @@ class SampleDrive:
     def write(self, bag: Path | str) -> Path:
         """Writes the bag folder and `<bag>_objects.json` beside it; returns the latter's path.
 
-        Both are made in a temporary folder and moved when complete.
-
         Raises:
             BagError: one of the two exists already.
         """
-        bag = Path(bag).absolute()
-        truth = bag.with_name(f'{bag.name}_objects.json')
-        for path in (bag, truth):
-            if path.exists():
-                raise BagError(f"'{path}' exists already; remove it or choose another name")
-        bag.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f'.{bag.name}.', dir=bag.parent) as temporary:
-            made = Path(temporary) / bag.name
-            self._write_bag(made)
-            text = json.dumps(self.truth(), indent=1) + '\n'
-            made.with_name(truth.name).write_text(text, encoding='utf-8')
-            made.with_name(truth.name).replace(truth)
-            made.replace(bag)
-        return truth
-
-    def _write_bag(self, folder: Path) -> None:
-        with Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-            connections: dict[str, Connection] = {}
-            for stamp_ns, topic, message in self._events():
-                if topic not in connections:
-                    qos = [_LATCHED] if topic == '/tf_static' else []
-                    connections[topic] = writer.add_connection(
-                        topic,
-                        message.__msgtype__,
-                        typestore=messages.TYPESTORE,
-                        offered_qos_profiles=qos,
-                    )
-                data = messages.TYPESTORE.serialize_cdr(message, message.__msgtype__)
-                writer.write(connections[topic], stamp_ns, data)
+        return write_recording(Path(bag), self._events(), self.truth())
 
     def _events(self) -> Iterator[Event]:
         """Yields (stamp, topic, message) of the whole drive by rising stamps."""
@@ -158,7 +107,8 @@ class SampleDrive:
         first_ns = self.reference_ns[0] + min(0, *offsets) - margin_ns
         last_ns = self.reference_ns[-1] + max(0, *offsets) + margin_ns
         cameras = [item.camera for item in self.cameras]
-        yield first_ns, '/tf_static', messages.static_transforms_message(cameras, first_ns)
+        placed = messages.transforms_message(messages.camera_transforms(cameras, first_ns))
+        yield first_ns, '/tf_static', placed
         odometry = self._odometry(first_ns, last_ns)
         yield from heapq.merge(odometry, self._images(), key=lambda event: event[0])
 
@@ -167,9 +117,12 @@ class SampleDrive:
         step_ns = round(1e9 / ODOMETRY_RATE_HZ)
         for stamp_ns in range(first_ns, last_ns + step_ns, step_ns):
             pose, rate = world.ego_pose(_seconds(stamp_ns)), world.ego_yaw_rate_radps
-            yield stamp_ns, '/tf', messages.ego_transform_message(pose, stamp_ns)
-            odometry = messages.odometry_message(pose, EGO_SPEED_MPS, rate, stamp_ns)
-            yield stamp_ns, '/odom', odometry
+            moved = messages.transform_message(
+                pose, messages.ODOM_FRAME, messages.BASE_FRAME, stamp_ns
+            )
+            yield stamp_ns, '/tf', messages.transforms_message([moved])
+            twist = (EGO_SPEED_MPS, 0.0, 0.0), (0.0, 0.0, rate)
+            yield stamp_ns, '/odom', messages.odometry_message(pose, *twist, stamp_ns)
 
     def _images(self) -> Iterator[Event]:
         """Yields images and camera infos by rising stamps; several are rendered at a time."""
@@ -195,7 +148,7 @@ class SampleDrive:
 def _camera_events(item: SampleCamera, picture: Any, stamp_ns: int) -> list[Event]:
     camera = item.camera
     topic = f'/{camera.name}/image' + ('/compressed' if item.encoding == 'jpeg' else '')
-    image = messages.image_message(picture, item.encoding, stamp_ns, camera.frame_id)
+    image = image_message(picture, item.encoding, stamp_ns, camera.frame_id)
     info = messages.camera_info_message(camera, stamp_ns)
     return [(stamp_ns, topic, image), (stamp_ns, f'/{camera.name}/camera_info', info)]
 
@@ -203,26 +156,3 @@ def _camera_events(item: SampleCamera, picture: Any, stamp_ns: int) -> list[Even
 def _seconds(stamp_ns: int) -> float:
     """Returns time in the street's own clock."""
     return (stamp_ns - START_NS) / 1e9
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes a bag of the demo rig; returns the exit code."""
-    parser = argparse.ArgumentParser(description='Write a recording of a synthetic drive.')
-    parser.add_argument('out', type=Path, help='folder of the bag to make')
-    parser.add_argument('--seconds', type=float, default=4.0, help='length (default: 4)')
-    parser.add_argument('--rate', type=float, default=10.0, help='frames per second (default: 10)')
-    parser.add_argument('--seed', type=int, default=0, help='of the street (default: 0)')
-    options = parser.parse_args(arguments)
-    try:
-        drive = SampleDrive(duration_s=options.seconds, rate_hz=options.rate, seed=options.seed)
-        truth = drive.write(options.out)
-    except (BevError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    print(f'wrote {options.out} ({len(drive.reference_ns)} frames, {len(drive.cameras)} cameras)')
-    print(f'wrote {truth}')
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

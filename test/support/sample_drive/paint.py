@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bev_perception.replay.sample_world import LANE_WIDTH_M, RoadUser
+from support.sample_drive.world import LANE_WIDTH_M, RoadUser
 
 FloatArray = NDArray[np.floating]
 

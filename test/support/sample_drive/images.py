@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from bev_trainer.dataset.bag.messages import jpeg_message, raw_image_message
 from numpy.typing import NDArray
 
 from bev_perception.errors import ConfigError
@@ -33,10 +36,18 @@ _BAYER_CHANNELS = {
 RAW_ENCODINGS = ('rgb8', 'mono16', *_CONVERSIONS, *_BAYER_CHANNELS)
 
 
-def encode_jpeg(rgb: ByteArray) -> ByteArray:
-    """Returns uint8 [n]: the picture [H, W, 3] as a JPEG file."""
+def image_message(rgb: ByteArray, encoding: str, stamp_ns: int, frame_id: str) -> Any:
+    """Returns sensor_msgs/CompressedImage for 'jpeg', else sensor_msgs/Image."""
+    if encoding == 'jpeg':
+        return jpeg_message(encode_jpeg(rgb), stamp_ns, frame_id)
+    rows = encode_raw(rgb, encoding)
+    return raw_image_message(rows, rgb.shape[1], encoding, stamp_ns, frame_id)
+
+
+def encode_jpeg(rgb: ByteArray) -> bytes:
+    """Returns the picture [H, W, 3] as a JPEG file."""
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    return cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].ravel()
+    return cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
 def encode_raw(rgb: ByteArray, encoding: str) -> ByteArray:

@@ -1,0 +1,46 @@
+"""Definitions of the messages that recordings of drives hold."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from bev_perception.replay.known_types import own_types
+
+# vision_msgs 4 (ROS 2 Humble and later), which rosbags does not bring.
+_VISION_MSGS = {
+    'ObjectHypothesis': 'string class_id\nfloat64 score\n',
+    'ObjectHypothesisWithPose': (
+        'ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose\n'
+    ),
+    'BoundingBox3D': 'geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n',
+    'Detection3D': (
+        'std_msgs/Header header\nObjectHypothesisWithPose[] results\nBoundingBox3D bbox\n'
+        'string id\n'
+    ),
+    'Detection3DArray': 'std_msgs/Header header\nDetection3D[] detections\n',
+}
+
+
+@cache
+def recording_types() -> Typestore:
+    """Returns ROS's common messages, those of bev_perception and those of vision_msgs.
+
+    Raises:
+        ConfigError: bev_perception was installed without its data.
+    """
+    store = get_typestore(Stores.ROS2_KILTED)
+    store.register(own_types())
+    for name, text in _VISION_MSGS.items():
+        store.register(get_types_from_msg(text, f'vision_msgs/msg/{name}'))
+    return store
+
+
+def new_message(name: str, **fields: Any) -> Any:
+    """Returns a message of a type such as 'std_msgs/Header' with all its fields given."""
+    package, _, kind = name.partition('/')
+    types: dict[str, Any] = dict(recording_types().types)
+    return types[f'{package}/msg/{kind}'](**fields)
