@@ -42,3 +42,20 @@ class ObjectTable:
         whole = self.silhouette_pixels.sum(axis=-1)
         share = np.divide(seen, whole, out=np.zeros_like(whole), where=whole > 0)
         return np.minimum(share, 1.0)
+
+
+def column_types(
+    objects: int, frames: int, cameras: int
+) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """Returns type and shape of every column of a table."""
+    state, vector, pixels = (objects, frames), (objects, frames, 2), (objects, frames, cameras)
+    return {
+        'present': (np.dtype(np.bool_), state),
+        'x_m': (np.dtype(np.float64), state),
+        'y_m': (np.dtype(np.float64), state),
+        'yaw_rad': (np.dtype(np.float64), state),
+        'velocity_mps': (np.dtype(np.float32), vector),
+        'acceleration_mps2': (np.dtype(np.float32), vector),
+        'visible_pixels': (np.dtype(np.uint32), pixels),
+        'silhouette_pixels': (np.dtype(np.float32), pixels),
+    }
