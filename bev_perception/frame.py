@@ -14,6 +14,10 @@ from bev_perception.inputs.state import CameraState
 
 FloatArray = NDArray[np.floating]
 
+# An object at this speed or faster counts as moving: a slow walk, and above the usual error of
+# velocities estimated from cameras.
+MOVING_SPEED_MPS = 0.5
+
 
 @dataclass(frozen=True)
 class CameraSample:

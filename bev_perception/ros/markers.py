@@ -15,9 +15,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from bev_perception.draw.bev_objects import footprint, object_label
 from bev_perception.draw.palette import TEXT, VELOCITY, Color, class_color
-from bev_perception.frame import BevFrame, BevObject, Trajectory
+from bev_perception.frame import MOVING_SPEED_MPS, BevFrame, BevObject, Trajectory
 from bev_perception.ros.messages import (
-    MOVING_SPEED_MPS,
     asked_for,
     duration_msg,
     header_msg,

@@ -29,6 +29,7 @@ from unique_identifier_msgs.msg import UUID
 
 import bev_perception.msg as bev_msgs
 from bev_perception.frame import (
+    MOVING_SPEED_MPS,
     BevFrame,
     BevObject,
     CameraReport,
@@ -37,10 +38,6 @@ from bev_perception.frame import (
 )
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.units import NS_PER_S
-
-# An object at this speed or faster counts as moving: a slow walk, and above the usual error of
-# velocities estimated from cameras.
-MOVING_SPEED_MPS = 0.5
 
 _ROTATION_TOLERANCE = 1e-6
 

@@ -44,6 +44,7 @@ from support.wire import check_fields, float32, over_the_wire
 
 from bev_perception.errors import ConfigError
 from bev_perception.frame import (
+    MOVING_SPEED_MPS,
     BevFrame,
     CameraReport,
     CameraState,
@@ -124,7 +125,7 @@ def test_objects_of_the_asymmetric_scene_by_hand() -> None:
 
 
 def test_motion_state_changes_at_the_documented_speed() -> None:
-    speed = messages.MOVING_SPEED_MPS
+    speed = MOVING_SPEED_MPS
     assert messages.motion_state((0.0, -speed)) == bev_msgs.BevObject.MOTION_MOVING
     assert messages.motion_state((0.99 * speed, 0.0)) == bev_msgs.BevObject.MOTION_STATIONARY
     assert messages.motion_state((0.8 * speed, 0.8 * speed)) == bev_msgs.BevObject.MOTION_MOVING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,6 +41,16 @@ def pose_message(pose: Matrix) -> Any:
         position=vector_message(pose[:3, 3], 'geometry_msgs/Point'),
         orientation=_quaternion(pose),
     )
+
+
+def upright_pose_message(center_m: ArrayLike, yaw_rad: float) -> Any:
+    """Returns geometry_msgs/Pose at [3], turned by `yaw_rad` about z."""
+    half = 0.5 * float(yaw_rad)
+    turn = new_message(
+        'geometry_msgs/Quaternion', x=0.0, y=0.0, z=math.sin(half), w=math.cos(half)
+    )
+    position = vector_message(center_m, 'geometry_msgs/Point')
+    return new_message('geometry_msgs/Pose', position=position, orientation=turn)
 
 
 def transform_message(a_T_b: Matrix, parent: str, child: str, stamp_ns: int) -> Any:

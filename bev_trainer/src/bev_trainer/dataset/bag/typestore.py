@@ -41,6 +41,11 @@ def recording_types() -> Typestore:
 
 def new_message(name: str, **fields: Any) -> Any:
     """Returns a message of a type such as 'std_msgs/Header' with all its fields given."""
+    return _message_class(name)(**fields)
+
+
+@cache
+def _message_class(name: str) -> Any:
     package, _, kind = name.partition('/')
     types: dict[str, Any] = dict(recording_types().types)
-    return types[f'{package}/msg/{kind}'](**fields)
+    return types[f'{package}/msg/{kind}']
