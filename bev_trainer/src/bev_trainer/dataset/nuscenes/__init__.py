@@ -1,0 +1,1 @@
+"""Drives as nuScenes tables, for tools that read nuScenes."""
