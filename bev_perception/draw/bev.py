@@ -22,8 +22,9 @@ _RING_STEP_M = 10.0
 _RING_LABEL_ANGLE_RAD = math.radians(-45.0)
 _RING_LABEL_GAP_PX = 30.0
 _LABEL_PX = 9.0
-# A common passenger car around a base frame at its rear axle: picture only, nothing measured.
-_EGO_REAR_M, _EGO_FRONT_M, _EGO_HALF_WIDTH_M = -1.0, 3.7, 0.95
+# A common passenger car around a base frame at its rear axle (rear end, front end, width in
+# metres): picture only, nothing measured.
+_COMMON_CAR_M = (-1.0, 3.7, 1.9)
 
 
 def draw_bev(frame: BevFrame, size_px: tuple[int, int] = (860, 1000)) -> NDArray[np.uint8]:
@@ -53,14 +54,14 @@ def bev_area(grid: BevGrid, size_px: tuple[int, int]) -> Rect:
 def _draw_map(frame: BevFrame, view: BevView) -> NDArray[np.uint8]:
     picture = draw_ground(frame, view)
     labels = LabelPlacer(picture, _LABEL_PX)
-    _draw_rings(picture, view, labels)
+    draw_rings(picture, view, labels)
     draw_future(picture, frame, view)
-    _draw_ego(picture, view, labels)
+    draw_ego(picture, view, labels)
     draw_objects(picture, frame.objects or (), view, labels)
     return picture
 
 
-def _draw_rings(picture: NDArray[np.uint8], view: BevView, labels: LabelPlacer) -> None:
+def draw_rings(picture: NDArray[np.uint8], view: BevView, labels: LabelPlacer) -> None:
     """Draws circles of whole tens of metres around the base frame; crowded labels are left out."""
     grid, center = view.grid, view.to_px([0.0, 0.0])
     lines = picture.copy()
@@ -81,14 +82,30 @@ def _draw_rings(picture: NDArray[np.uint8], view: BevView, labels: LabelPlacer) 
         labels.place(f'{radius_m:.0f} m', TEXT_DIM, [(u, v, 'cm')])
 
 
-def _draw_ego(picture: NDArray[np.uint8], view: BevView, labels: LabelPlacer) -> None:
-    """Draws the vehicle: a car's outline pointing up, a dot at the origin of the base frame."""
-    half, nose = _EGO_HALF_WIDTH_M, _EGO_FRONT_M
+def draw_ego(
+    picture: NDArray[np.uint8],
+    view: BevView,
+    labels: LabelPlacer,
+    extent_m: tuple[float, float, float] = _COMMON_CAR_M,
+) -> None:
+    """Draws the vehicle: a car's outline pointing up, a dot at the origin of the base frame.
+
+    Args:
+        picture: of the size of `view.area`, changed in place.
+        view: from metres to pixels.
+        labels: kept off the vehicle.
+        extent_m: rear end and front end along x, and the width.
+    """
+    rear, nose, half = extent_m[0], extent_m[1], extent_m[2] / 2
+    step = (nose - rear) / 4.7
     outline = [
-        (_EGO_REAR_M, half), (nose - 0.9, half), (nose, half * 0.6),
-        (nose, -half * 0.6), (nose - 0.9, -half), (_EGO_REAR_M, -half),
+        (rear, half), (nose - 0.9 * step, half), (nose, half * 0.6),
+        (nose, -half * 0.6), (nose - 0.9 * step, -half), (rear, -half),
     ]  # fmt: skip
-    window = [(nose - 1.2, half * 0.75), (nose - 1.2, -half * 0.75), (nose - 2.0, 0.0)]
+    window = [
+        (nose - 1.2 * step, half * 0.75), (nose - 1.2 * step, -half * 0.75),
+        (nose - 2.0 * step, 0.0),
+    ]  # fmt: skip
     points = view.to_px(outline)
     fill_polygon(picture, points, EGO)
     fill_polygon(picture, view.to_px(window), PANEL)

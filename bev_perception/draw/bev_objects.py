@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,21 @@ _ARROW_HEAD_PX = 7.0
 
 
 def draw_objects(
-    picture: NDArray[np.uint8], objects: Sequence[BevObject], view: BevView, labels: LabelPlacer
+    picture: NDArray[np.uint8],
+    objects: Sequence[BevObject],
+    view: BevView,
+    labels: LabelPlacer,
+    label: Callable[[BevObject], str] | None = None,
 ) -> None:
-    """Draws every object with all that belongs to it; the most certain come out on top."""
+    """Draws every object with all that belongs to it; the most certain come out on top.
+
+    Args:
+        picture: of the size of `view.area`, changed in place.
+        objects: in the base frame.
+        view: from metres to pixels.
+        labels: where labels are free.
+        label: text of an object's label; None: `object_label`.
+    """
     rising = sorted(objects, key=lambda item: item.existence_probability)
     filled = picture.copy()
     for item in rising:
@@ -39,7 +51,7 @@ def draw_objects(
     for item in rising:
         labels.reserve(_bounds_px(item, view))
     for item in reversed(rising):
-        _draw_label(item, view, labels)
+        _draw_label(item, (label or object_label)(item), view, labels)
 
 
 def footprint(item: BevObject) -> NDArray[np.float64]:
@@ -91,11 +103,11 @@ def _draw_trajectory(
         fill_circle(picture, point, 2.5, paled)
 
 
-def _draw_label(item: BevObject, view: BevView, labels: LabelPlacer) -> None:
+def _draw_label(item: BevObject, text: str, view: BevView, labels: LabelPlacer) -> None:
     left, top, right, bottom = _bounds_px(item, view)
     u, v = (left + right) / 2, (top + bottom) / 2
     places = [(right + 4, v, 'lm'), (left - 4, v, 'rm'), (u, top - 4, 'cb'), (u, bottom + 4, 'ct')]
-    labels.place(object_label(item), _color(item), places)
+    labels.place(text, _color(item), places)
 
 
 def _bounds_px(item: BevObject, view: BevView) -> tuple[int, int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -61,8 +61,8 @@ def draw_camera(
     used = report.state is CameraState.USED
     tile = _backdrop(image, size_px, used)
     if used and camera is not None:
-        _draw_boxes(tile, camera, objects)
-    _draw_name(tile, report.name, camera, GOOD if used else _state_color(report.state))
+        draw_boxes(tile, camera, objects)
+    draw_name(tile, report.name, camera, GOOD if used else _state_color(report.state))
     if not used:
         headline = f'{report.name}: {state_text(report)}'
         _draw_banner(tile, headline, report.detail, _state_color(report.state))
@@ -94,10 +94,21 @@ def _backdrop(
     return np.rint(tile * (1.0 if used else _DIMMED)).astype(np.uint8)
 
 
-def _draw_boxes(tile: NDArray[np.uint8], camera: Camera, objects: Sequence[BevObject]) -> None:
+def draw_boxes(
+    tile: NDArray[np.uint8],
+    camera: Camera,
+    objects: Sequence[BevObject],
+    label: Callable[[BevObject], str] = object_label,
+) -> None:
     """Draws far boxes first, so that near ones lie on top, but gives near ones their labels first.
 
     Boxes are projected at the camera's own resolution and scaled: lines stay crisp in any tile.
+
+    Args:
+        tile: [h, w, 3] RGB, the whole picture of the camera at any size, changed in place.
+        camera: calibration of the full picture.
+        objects: in the base frame.
+        label: text of an object's label.
     """
     eye = camera.base_T_camera[:3, 3]
     scale = np.array([tile.shape[1] / camera.width, tile.shape[0] / camera.height])
@@ -113,7 +124,7 @@ def _draw_boxes(tile: NDArray[np.uint8], camera: Camera, objects: Sequence[BevOb
         if max(right - left, bottom - top) < _LARGE_PX:
             labels.reserve((left, top, right, bottom))
     for (item, _), box in reversed(list(zip(drawn, bounds, strict=True))):
-        _draw_label(item, box, labels)
+        _draw_label(item, label(item), box, labels)
 
 
 def _draw_wireframe(
@@ -122,11 +133,11 @@ def _draw_wireframe(
     size = min(frame.bounds[2] - frame.bounds[0], frame.bounds[3] - frame.bounds[1]) * scale[1]
     thickness = 1 if size < 40 else 2
     hidden = mix(color, BACKGROUND, 0.45)
-    draw_lines(tile, [_to_tile(line, scale) for line in frame.far_edges], hidden)
+    draw_lines(tile, [to_tile(line, scale) for line in frame.far_edges], hidden)
     if frame.front is not None:
         opacity = _FRONT_OPACITY if frame.front_faces_camera else _BACK_OPACITY
-        _shade(tile, _to_tile(frame.front, scale), color, opacity)
-    draw_lines(tile, [_to_tile(line, scale) for line in frame.near_edges], color, thickness)
+        _shade(tile, to_tile(frame.front, scale), color, opacity)
+    draw_lines(tile, [to_tile(line, scale) for line in frame.near_edges], color, thickness)
 
 
 def _shade(
@@ -144,7 +155,9 @@ def _shade(
     part[...] = np.rint(mixed).astype(np.uint8)
 
 
-def _draw_label(item: BevObject, box: tuple[int, int, int, int], labels: LabelPlacer) -> None:
+def _draw_label(
+    item: BevObject, text: str, box: tuple[int, int, int, int], labels: LabelPlacer
+) -> None:
     left, top, right, bottom = box
     if bottom - top < _SMALLEST_LABELLED_PX:
         return
@@ -153,23 +166,24 @@ def _draw_label(item: BevObject, box: tuple[int, int, int, int], labels: LabelPl
     places += [(middle, bottom + 4, 'ct'), (left + 5, max(top, _NAME_ROW_PX) + 5, 'lt')]
     if bottom - top < _LARGE_PX:
         places.pop()
-    labels.place(object_label(item), class_color(item.classes[0].index), places)
+    labels.place(text, class_color(item.classes[0].index), places)
 
 
 def _bounds_px(frame: Wireframe, scale: NDArray) -> tuple[int, int, int, int]:
-    corners = _to_tile(np.array(frame.bounds).reshape(2, 2), scale)
+    corners = to_tile(np.array(frame.bounds).reshape(2, 2), scale)
     left, top, right, bottom = np.rint(corners).astype(int).ravel().tolist()
     return left, top, right + 1, bottom + 1
 
 
-def _to_tile(uv: NDArray, scale: NDArray) -> NDArray[np.float64]:
+def to_tile(uv: NDArray, scale: NDArray) -> NDArray[np.float64]:
     """Returns pixels of the full picture as pixels of the tile; both count pixel centres."""
     return (np.asarray(uv) + 0.5) * scale - 0.5
 
 
-def _draw_name(
+def draw_name(
     tile: NDArray[np.uint8], name: str, camera: Camera | None, color: tuple[int, int, int]
 ) -> None:
+    """Writes the name of a camera into the corner of its tile, with where it looks."""
     left = 30 if camera is not None else 20
     text = fit_text(name, _NAME_PX, tile.shape[1] - left - 12)
     right = left + text_size(text, _NAME_PX)[0] + 8

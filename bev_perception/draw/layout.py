@@ -32,7 +32,7 @@ def mosaic(aspects: Sequence[float], width: int, height: int, gap: int) -> list[
     """
     if not aspects:
         return []
-    candidates = (_place(rows, width, height, gap) for rows in _row_breaks(list(aspects)))
+    candidates = (place_rows(rows, width, height, gap) for rows in _row_breaks(list(aspects)))
     return max(candidates, key=_log_areas)
 
 
@@ -48,8 +48,8 @@ def _row_breaks(aspects: list[float]) -> Iterator[list[list[float]]]:
         yield rows
 
 
-def _place(rows: list[list[float]], width: int, height: int, gap: int) -> list[Rect]:
-    """Returns the rectangles of one way to break rows: from the top left corner."""
+def place_rows(rows: Sequence[Sequence[float]], width: int, height: int, gap: int) -> list[Rect]:
+    """Returns the rectangles of given rows of aspects, from the top left corner; see `mosaic`."""
     limits = [(width - gap * (len(row) - 1)) / sum(row) for row in rows]
     level = _level(limits, height - gap * (len(rows) - 1))
     rects = []

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bev_perception.draw.palette import Color
 
 _SHIFT = 4
+_MAX_DASHES = 2000
 
 
 def fixed_point(points_px: ArrayLike) -> NDArray[np.int32]:
@@ -30,6 +31,26 @@ def draw_lines(
     points = [fixed_point(line).reshape(-1, 1, 2) for line in lines_px]
     if points:
         cv2.polylines(image, points, closed, color, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def draw_dashed(
+    image: NDArray[np.uint8],
+    lines_px: Sequence[ArrayLike],
+    color: Color,
+    dash_px: float = 5.0,
+    gap_px: float = 4.0,
+) -> None:
+    """Draws smooth dashed polylines of one pixel, each [n, 2]; every line begins with a dash."""
+    for line in lines_px:
+        points = np.asarray(line, np.float64)
+        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+        starts = np.arange(0.0, along[-1], dash_px + gap_px)
+        for start in starts[:_MAX_DASHES].tolist():
+            end = min(start + dash_px, along[-1])
+            inner = along[(along > start) & (along < end)]
+            places = np.concatenate([[start], inner, [end]])
+            dash = np.stack([np.interp(places, along, points[:, axis]) for axis in (0, 1)], -1)
+            draw_lines(image, [dash], color)
 
 
 def fill_polygon(image: NDArray[np.uint8], polygon_px: ArrayLike, color: Color) -> None:
