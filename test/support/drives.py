@@ -107,7 +107,9 @@ def rig_of_lenses(width: int = 96, height: int = 72) -> RigFile:
                 'name': name,
                 'image_topic': topic,
                 'transport': 'compressed' if topic.endswith('compressed') else 'raw',
-                'camera_info_topic': None if name == 'left' else f'/{name}/camera_info',
+                'camera_info_topic': None
+                if name == 'left'
+                else f'/{name.split("_")[0]}/camera_info',
                 'frame_id': f'{name}_optical',
                 'trigger_offset_s': offset_s,
                 'intrinsics': {

@@ -26,22 +26,32 @@ MARGIN_NS = 100_000_000
 MAP_LAYERS = ('drivable', 'lane_marking', 'crossing', 'sidewalk')
 TRUTH = '/ground_truth'
 _OBJECT_LAYERS = [BEV_LAYERS.index(item.label) for item in OBJECT_CLASSES]
-_COMPRESSED = '/compressed'
 
 
 @dataclass(frozen=True)
 class CameraTopics:
-    """Where the images of a camera and its CameraInfo go."""
+    """Where the images of a camera and its CameraInfo go.
+
+    Attributes:
+        image: topic.
+        raw: sensor_msgs/Image, else CompressedImage.
+        info: topic.
+    """
 
     image: str
+    raw: bool
     info: str
 
 
 def camera_topics(entry: RigFileCamera, raw: bool) -> CameraTopics:
-    """Returns the topics of the rig file; compressed images end in `/compressed`, raw do not."""
-    stem = entry.image_topic.removesuffix(_COMPRESSED)
-    info = entry.camera_info_topic or f'{stem.rpartition("/")[0]}/camera_info'
-    return CameraTopics(stem if raw else stem + _COMPRESSED, info)
+    """Returns the topics of the rig file; `raw` asks for raw images where it has compressed ones.
+
+    Raw images of a compressed topic are on the one without `/compressed`.
+    """
+    uncompressed = entry.image_topic.removesuffix('/compressed')
+    info = entry.camera_info_topic or f'{uncompressed.rpartition("/")[0]}/camera_info'
+    image = uncompressed if raw else entry.image_topic
+    return CameraTopics(image, raw or entry.transport == 'raw', info)
 
 
 def write_bag(drive: Drive, output: Path, *, raw: bool = False) -> Path:
@@ -58,7 +68,8 @@ def write_bag(drive: Drive, output: Path, *, raw: bool = False) -> Path:
     Args:
         drive: open.
         output: folder to make.
-        raw: sensor_msgs/Image (rgb8) instead of the stored JPEG files.
+        raw: all images as sensor_msgs/Image (rgb8); else those of cameras whose transport in the
+            rig file is compressed are the stored JPEG files.
 
     Raises:
         BagError: the output exists already or cannot be written.
@@ -119,14 +130,14 @@ class _Recording:
         )
         topics = [camera_topics(entry, self._raw) for entry in description.rig.cameras]
         for stamp_ns, frame, index in shots:
-            camera = self._cameras[index]
-            yield stamp_ns, topics[index].image, self._image(frame, index, stamp_ns)
+            camera, topic = self._cameras[index], topics[index]
+            yield stamp_ns, topic.image, self._image(frame, index, stamp_ns, topic.raw)
             info = messages.camera_info_message(camera, stamp_ns)
-            yield stamp_ns, topics[index].info, info
+            yield stamp_ns, topic.info, info
 
-    def _image(self, frame: int, index: int, stamp_ns: int) -> Any:
+    def _image(self, frame: int, index: int, stamp_ns: int, raw: bool) -> Any:
         frame_id = self._cameras[index].frame_id
-        if not self._raw:
+        if not raw:
             return messages.jpeg_message(self._drive.jpeg(frame, index), stamp_ns, frame_id)
         rgb = self._drive.image(frame, index)
         rows = rgb.reshape(len(rgb), -1)
