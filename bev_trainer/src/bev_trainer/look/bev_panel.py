@@ -32,7 +32,7 @@ def draw_bev_panel(drive: Drive, frame: int, scene: Scene, panel: MapPanel) -> I
     picture = draw_ground_layers(drive.ground, drive.world_T_base[frame], view)
     labelled = frame in drive.description.label_frames
     if labelled:
-        darken_unseen(picture, view.enlarge(_observed(drive, frame, view)).astype(bool))
+        darken_unseen(picture, view.enlarge(_observed(drive, frame)).astype(bool))
     labels = LabelPlacer(picture, LABEL_PX)
     draw_ego_and_rings(picture, drive, view, labels)
     _draw_sectors(picture, drive.cameras, view, labels)
@@ -59,7 +59,7 @@ def darken_unseen(picture: Image, observed: NDArray[np.bool_]) -> None:
     picture[~observed] = np.rint(dark[~observed]).astype(np.uint8)
 
 
-def _observed(drive: Drive, frame: int, view: BevView) -> NDArray[np.uint8]:
+def _observed(drive: Drive, frame: int) -> NDArray[np.uint8]:
     return np.any(drive.observed(frame), axis=0).view(np.uint8)
 
 

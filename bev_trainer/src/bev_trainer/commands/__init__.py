@@ -1,0 +1,1 @@
+"""What the `bev-trainer` program can do, one module per command."""
