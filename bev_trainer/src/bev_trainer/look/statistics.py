@@ -90,20 +90,12 @@ class Statistics:
     seen_road_users: Counts = field(default_factory=_zeros(_CLASSES))
     boxes: Counts = field(default_factory=_zeros(_CLASSES))
     seen_boxes: Counts = field(default_factory=_zeros(_CLASSES))
-    distance: Counts = field(
-        default_factory=partial(np.zeros, (_GROUPS, len(DISTANCE_M) - 1), np.int64)
-    )
-    speed: Counts = field(
-        default_factory=partial(np.zeros, (_GROUPS, len(SPEED_MPS) - 1), np.int64)
-    )
-    visibility: Counts = field(
-        default_factory=partial(np.zeros, (_GROUPS, len(VISIBLE_SHARE) - 1), np.int64)
-    )
+    distance: Counts = field(default_factory=_zeros(_GROUPS, len(DISTANCE_M) - 1))
+    speed: Counts = field(default_factory=_zeros(_GROUPS, len(SPEED_MPS) - 1))
+    visibility: Counts = field(default_factory=_zeros(_GROUPS, len(VISIBLE_SHARE) - 1))
     per_frame: Counts = field(default_factory=_zeros(len(PER_FRAME) - 1))
     ego_speed: Counts = field(default_factory=_zeros(len(EGO_SPEED_MPS) - 1))
-    ego_yaw_rate: Counts = field(
-        default_factory=partial(np.zeros, len(EGO_YAW_RATE_DEGPS) - 1, np.int64)
-    )
+    ego_yaw_rate: Counts = field(default_factory=_zeros(len(EGO_YAW_RATE_DEGPS) - 1))
     observed: Counts = field(default_factory=_zeros(len(OBSERVED_SHARE) - 1))
     observed_cells: int = 0
     cells: int = 0
