@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bev_perception.geometry.grid import BevGrid
 from bev_trainer.labels.boxes import BoxArray
+from bev_trainer.labels.footprints import footprint_cells
 from bev_trainer.world.classes import (
     OBJECT_CLASSES,
     TWO_WHEELER_CLASSES,
@@ -25,15 +25,13 @@ UNIONS: dict[str, tuple[str, ...]] = {
     'two_wheeler': tuple(item.label for item in TWO_WHEELER_CLASSES),
 }
 
-_SHIFT = 8  # binary digits of a cell in cv2.fillPoly
-
 
 def semantic_bev(
     ground: GroundRaster, world_T_base: ArrayLike, boxes_base: BoxArray, grid: BevGrid
 ) -> NDArray[np.bool_]:
     """Returns bool [C, Y, X] on a grid of the base frame, layers as in `BEV_LAYERS`.
 
-    Layers overlap: the road goes on under a car. See `GroundRaster.sample` and `footprint_mask`.
+    Layers overlap: the road goes on under a car. See `GroundRaster.sample` and `footprint_cells`.
 
     Args:
         ground: around the place.
@@ -41,13 +39,12 @@ def semantic_bev(
         boxes_base: road users, base frame.
         grid: of the result.
     """
-    layers = np.zeros((len(BEV_LAYERS), *grid.shape), np.uint8)
+    layers = np.zeros((len(BEV_LAYERS), *grid.shape), np.bool_)
     layers[: len(GROUND_LAYERS)] = ground.sample(world_T_base, grid)
     first = len(GROUND_LAYERS) - int(OBJECT_CLASSES[0])
-    outlines, near = grid_outlines(boxes_base, grid)
-    for outline, class_id in zip(outlines, boxes_base.class_id[near].tolist(), strict=True):
-        fill_footprint(layers[first + class_id], outline, 1)
-    return layers.view(np.bool_)
+    for row, window, mask in footprint_cells(boxes_base, grid):
+        layers[first + int(boxes_base.class_id[row])][window] |= mask
+    return layers
 
 
 def layers_of(semantic: NDArray[np.bool_], names: Sequence[str]) -> NDArray[np.bool_]:
@@ -57,29 +54,6 @@ def layers_of(semantic: NDArray[np.bool_], names: Sequence[str]) -> NDArray[np.b
         ValueError: there is no such layer.
     """
     return np.stack([semantic[_indices(name)].any(axis=0) for name in names])
-
-
-def fill_footprint(target: NDArray, outline: NDArray[np.int32], value: int) -> None:
-    """Sets the cells [Y, X] of one footprint, an outline of `grid_outlines`, to a value.
-
-    These are the cells that a filled polygon of OpenCV touches: all whose centre is inside, and
-    those along its outline. That is how the labels of Philion and Fidler, "Lift, Splat, Shoot"
-    (ECCV 2020), are made, but corners are not rounded to whole cells here.
-    """
-    cv2.fillPoly(target, [outline], value, shift=_SHIFT)
-
-
-def grid_outlines(
-    boxes: BoxArray, grid: BevGrid
-) -> tuple[list[NDArray[np.int32]], NDArray[np.intp]]:
-    """Returns the footprints of boxes near a grid as OpenCV wants them, and their rows [k]."""
-    origin = (grid.x_min_m, grid.y_min_m)
-    cells = (boxes.footprints() - origin) / grid.resolution_m - 0.5
-    low, high = cells.min(axis=1), cells.max(axis=1)
-    outside = (high < -1.0) | (low > (grid.size_x, grid.size_y))
-    near = np.flatnonzero(~outside.any(axis=1))
-    fixed = np.rint(cells[near] * (1 << _SHIFT)).astype(np.int32)
-    return list(fixed), near
 
 
 def _indices(name: str) -> list[int]:
