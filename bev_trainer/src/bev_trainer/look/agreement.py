@@ -26,7 +26,7 @@ from bev_trainer.world.classes import (
 FloatArray = NDArray[np.float64]
 
 _MARGIN_PX = 1.0
-_GROUND_TOLERANCE_M = 0.03
+_TOLERANCE_M = 0.03
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,14 @@ class Agreement:
     Attributes:
         masks: pixels of instances, that lie inside the projection of their own 3D box, grown by
             one pixel.
+        points: pixels of instances, whose depth puts them into that box, within 3 cm.
         ground: pixels of ground classes, whose depth puts them within 3 cm of the ground.
         drivable: pixels of drivable classes, that fall into drivable cells.
         vehicles: pixels of vehicles, that fall into cells of the layer of their class.
     """
 
     masks: Share = Share()
+    points: Share = Share()
     ground: Share = Share()
     drivable: Share = Share()
     vehicles: Share = Share()
@@ -70,6 +72,7 @@ class Agreement:
     def __add__(self, other: Agreement) -> Agreement:
         return Agreement(
             self.masks + other.masks,
+            self.points + other.points,
             self.ground + other.ground,
             self.drivable + other.drivable,
             self.vehicles + other.vehicles,
@@ -82,7 +85,7 @@ class Agreement:
 
 # Cells are half a metre wide, so that some pixels at the kerb fall into cells that are not
 # drivable for the most part.
-LIMITS = {'masks': 0.999, 'ground': 0.999, 'drivable': 0.97, 'vehicles': 0.995}
+LIMITS = {'masks': 0.999, 'points': 0.999, 'ground': 0.999, 'drivable': 0.97, 'vehicles': 0.995}
 
 
 def agreement(truth: CameraTruth) -> Agreement:
@@ -90,6 +93,7 @@ def agreement(truth: CameraTruth) -> Agreement:
     points_m = back_project(truth.camera, truth.depth_m)
     return Agreement(
         masks_in_boxes(truth.camera, truth.instances, truth.boxes),
+        points_in_boxes(truth.instances, points_m, truth.boxes),
         ground_at_zero(truth.classes, points_m),
         drivable_in_cells(truth, points_m),
         vehicles_in_cells(truth, points_m),
@@ -123,6 +127,25 @@ def masks_in_boxes(camera: Camera, instances: NDArray[np.uint16], boxes: BoxArra
     return Share.of(inside)
 
 
+def points_in_boxes(instances: NDArray[np.uint16], points_m: FloatArray, boxes: BoxArray) -> Share:
+    """Returns the share of instance pixels whose point lies in their box, within 3 cm.
+
+    Args:
+        instances: uint16 [H, W].
+        points_m: [H, W, 3] what they show, in the base frame; NaN for nothing.
+        boxes: in the base frame, at the time of the image.
+    """
+    shown = (instances > 0) & np.isfinite(points_m[..., 2])
+    rows, points_m = _rows_of(boxes, instances[shown]), points_m[shown]
+    inside = rows >= 0
+    known, points_m = rows[inside], points_m[inside]
+    height_m = points_m[:, 2:] - boxes.center_m[known, 2:]
+    local = np.concatenate([boxes.local_xy(points_m[:, :2], known), height_m], axis=-1)
+    limit = 0.5 * boxes.size_m[known] + _TOLERANCE_M
+    inside[inside] = np.all(np.abs(local) <= limit, axis=-1)
+    return Share.of(inside)
+
+
 def ground_at_zero(classes: NDArray[np.uint8], points_m: FloatArray) -> Share:
     """Returns the share of ground pixels that lie on the ground, z = 0, within 3 cm.
 
@@ -131,7 +154,7 @@ def ground_at_zero(classes: NDArray[np.uint8], points_m: FloatArray) -> Share:
         points_m: [H, W, 3] what they show, in the base frame; NaN for nothing.
     """
     shown = _is_one_of(classes, GROUND_CLASSES) & np.isfinite(points_m[..., 2])
-    return Share.of(np.abs(points_m[shown, 2]) <= _GROUND_TOLERANCE_M)
+    return Share.of(np.abs(points_m[shown, 2]) <= _TOLERANCE_M)
 
 
 def drivable_in_cells(truth: CameraTruth, points_m: FloatArray) -> Share:

@@ -18,13 +18,6 @@ from bev_trainer.look.camera_truth import read_truth
 # Half-metre cells, as far as models usually look.
 GRID = BevGrid.from_range((-50.0, 50.0), (-50.0, 50.0), 0.5)
 
-_HEADS = {
-    'masks': 'in boxes',
-    'ground': 'at z = 0',
-    'drivable': 'drivable',
-    'vehicles': 'vehicles',
-}
-
 
 @dataclass(frozen=True)
 class DriveJob:
@@ -86,7 +79,7 @@ def spread_frames(frames: Sequence[int], count: int) -> list[int]:
 def table_head() -> str:
     """Returns the lines above the rows of a table of checks."""
     limits = ''.join(f'{f">= {100 * limit:.2f} %":>13}' for limit in LIMITS.values())
-    heads = ''.join(f'{_HEADS[name]:>13}' for name in LIMITS)
+    heads = ''.join(f'{name:>13}' for name in LIMITS)
     return f'{"drive":20}{"frames":>7}{heads}\n{"limits":20}{"":7}{limits}'
 
 

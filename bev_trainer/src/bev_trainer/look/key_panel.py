@@ -38,7 +38,8 @@ _ROW_PX, _TEXT_PX, _HEAD_PX = 23, 9.5, 11.0
 _SEEN_PX, _PRESENT_PX = KEY_PX - 80, KEY_PX - 12
 _SWATCH = (26, 14)
 _WORDS = {
-    'masks': 'masks in their boxes',
+    'masks': 'masks in projected boxes',
+    'points': 'points in 3D boxes',
     'ground': 'ground at z = 0',
     'drivable': 'drivable in cells',
     'vehicles': 'vehicles in cells',

@@ -31,7 +31,7 @@ WIDTH_PX = 2400
 _MARGIN_PX, _GAP_PX, _HEADER_PX = 16, 12, 84
 _HIGHEST_ROW_PX, _WIDEST_ROW = 460, 4
 _MAP_PX = 880
-_SIDEWAYS_RAD = math.radians(100.0)
+_SIDEWAYS_RAD, _BACKWARDS_RAD = math.radians(100.0), math.radians(135.0)
 _SPLIT_COLORS: dict[str, Color] = {'train': GOOD, 'val': WARNING, 'test': (120, 160, 255)}
 
 
@@ -51,7 +51,7 @@ def draw_sheet(drive: Drive, frame: int) -> Image:
     rows = camera_rows(drive.cameras)
     shape = block_shape(drive.cameras, rows, labelled)
     rects = block_rects(drive.cameras, rows, shape)
-    ahead = _front_row_count(drive.cameras, rows)
+    ahead = len(_broken(_ahead_and_behind(drive.cameras)[0]))
     heights = [row[0].height for row in rects]
     above = sum(heights[:ahead]) + _GAP_PX * ahead
     below = sum(heights[ahead:]) + _GAP_PX * (len(rows) - ahead)
@@ -78,15 +78,7 @@ def camera_rows(cameras: tuple[Camera, ...]) -> list[list[int]]:
 
     Within a row what looks further to the left of the vehicle comes first, at most four in a row.
     """
-    yaws = [_yaw(camera) for camera in cameras]
-    ahead = sorted(
-        (i for i, yaw in enumerate(yaws) if abs(yaw) <= _SIDEWAYS_RAD), key=lambda i: -yaws[i]
-    )
-    behind = sorted(
-        (i for i, yaw in enumerate(yaws) if abs(yaw) > _SIDEWAYS_RAD),
-        key=lambda i: yaws[i] % (2 * math.pi),
-    )
-    return [row for group in (ahead, behind) for row in _broken(group)]
+    return [row for group in _ahead_and_behind(cameras) for row in _broken(group)]
 
 
 def block_shape(cameras: tuple[Camera, ...], rows: list[list[int]], labelled: bool) -> BlockShape:
@@ -192,8 +184,16 @@ def ego_speed_mps(drive: Drive, frame: int) -> float:
     return float(np.linalg.norm(way)) / ((stamps[last] - stamps[first]) / 1e9)
 
 
-def _front_row_count(cameras: tuple[Camera, ...], rows: list[list[int]]) -> int:
-    return sum(abs(_yaw(cameras[row[0]])) <= _SIDEWAYS_RAD for row in rows)
+def _ahead_and_behind(cameras: tuple[Camera, ...]) -> tuple[list[int], list[int]]:
+    """Returns both groups, left first; all are ahead when none looks more back than sideways."""
+    yaws = [_yaw(camera) for camera in cameras]
+    backwards = any(abs(yaw) > _BACKWARDS_RAD for yaw in yaws)
+    limit = _SIDEWAYS_RAD if backwards else math.pi
+    ahead = [index for index, yaw in enumerate(yaws) if abs(yaw) <= limit]
+    behind = [index for index in range(len(cameras)) if index not in ahead]
+    ahead.sort(key=lambda index: -yaws[index])
+    behind.sort(key=lambda index: yaws[index] % (2 * math.pi))
+    return ahead, behind
 
 
 def _yaw(camera: Camera) -> float:

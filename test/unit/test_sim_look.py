@@ -1,0 +1,525 @@
+"""Contact sheets and the measures of agreement, on a street whose labels are cast by rays."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from bev_trainer.commands import check as check_command
+from bev_trainer.commands import look as look_command
+from bev_trainer.dataset.description import DriveDescription
+from bev_trainer.dataset.manifest import (
+    DriveEntry,
+    Manifest,
+    SpecSection,
+    file_sha256,
+)
+from bev_trainer.dataset.reader import Drive
+from bev_trainer.errors import DatasetError
+from bev_trainer.labels.boxes import BoxArray
+from bev_trainer.look.agreement import (
+    Agreement,
+    Share,
+    agreement,
+    ground_at_zero,
+    masks_in_boxes,
+    points_in_boxes,
+)
+from bev_trainer.look.annotations import objects_of, scene_at
+from bev_trainer.look.camera_block import BlockShape, draw_camera_block
+from bev_trainer.look.camera_truth import CameraTruth, back_project, read_truth
+from bev_trainer.look.check import spread_frames
+from bev_trainer.look.colors import paint_depth, semantic_class_color
+from bev_trainer.look.drives import drive_files, on_all_cores, pick
+from bev_trainer.look.map_panel import MapPanel, draw_ground_layers
+from bev_trainer.look.points import frame_points
+from bev_trainer.look.points_panel import paint_points
+from bev_trainer.look.sheet import WIDTH_PX, camera_rows, draw_sheet
+from bev_trainer.world.classes import GroundLayer, SemanticClass
+from bev_trainer.world.ground_raster import GroundRaster
+from scipy.spatial.transform import Rotation
+from support.drives import SmallDrive, rig_of_lenses
+
+from bev_perception.draw.boxes import wireframe
+from bev_perception.draw.strokes import draw_dashed
+from bev_perception.geometry.camera import Camera
+from bev_perception.geometry.distortion import Distortion
+from bev_perception.geometry.grid import BevGrid
+from bev_perception.geometry.pose import invert, pose_from_yaw, transform
+from bev_perception.geometry.rig_file import load_rig_file
+
+GRID = BevGrid.from_range((-40.0, 40.0), (-40.0, 40.0), 0.5)
+RIGS = Path(__file__).parents[2] / 'config' / 'rigs'
+FRAME = 5
+
+
+class Junction(SmallDrive):
+    """A street that is alike to neither of its mirror images: it has a branch to the right."""
+
+    def ground(self) -> GroundRaster:
+        street = super().ground()
+        y, x = np.mgrid[: street.layers.shape[0], : street.layers.shape[1]] + 0.5
+        world = np.stack(
+            [street.x_min_m + x * street.resolution_m, street.y_min_m + y * street.resolution_m,
+             np.zeros_like(x)], axis=-1,
+        )  # fmt: skip
+        start_T_world = invert(pose_from_yaw(self.start[0], self.start[1], 0.0, self.start[2]))
+        along, left = np.moveaxis(transform(start_T_world, world), -1, 0)[:2]
+        layers = np.where(left < -4.0, 0, street.layers).astype(np.uint8)
+        layers[(left < -4.0) & (along > 2.0) & (along < 14.0)] = GroundLayer.DRIVABLE
+        layers[(left > 2.0) & (left < 7.0)] = GroundLayer.SIDEWALK
+        return dataclasses.replace(street, layers=layers)
+
+
+@pytest.fixture(scope='module')
+def drive_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    small = Junction(rig=rig_of_lenses(192, 144), label_frames=(0, 5))
+    return small.write(tmp_path_factory.mktemp('look') / 'drives')
+
+
+@pytest.fixture(scope='module')
+def truths(drive_file: Path) -> list[CameraTruth]:
+    with Drive(drive_file) as drive:
+        return read_truth(drive, FRAME, GRID)
+
+
+def measured(truths: list[CameraTruth]) -> Agreement:
+    return reduce(add, (agreement(truth) for truth in truths), Agreement())
+
+
+# Agreement.
+
+
+def test_a_street_cast_by_rays_agrees_with_its_labels(truths: list[CameraTruth]) -> None:
+    found = measured(truths)
+    assert found.masks.hits == found.masks.total > 1000
+    assert found.points.hits == found.points.total == found.masks.total
+    assert found.ground.hits == found.ground.total > 10000
+    assert found.vehicles.value > 0.9995
+    assert found.vehicles.total > 1000
+    assert found.drivable.value > 0.975
+    assert found.failures() == ()
+
+
+def test_every_lens_agrees_on_its_own(truths: list[CameraTruth]) -> None:
+    assert len({truth.camera.distortion.model for truth in truths}) == 3
+    for truth in truths:
+        found = agreement(truth)
+        assert found.masks.value == 1.0
+        assert found.ground.value == 1.0
+
+
+def mirrored(boxes: BoxArray) -> BoxArray:
+    center = boxes.center_m * (1.0, -1.0, 1.0)
+    return dataclasses.replace(boxes, center_m=center, yaw_rad=-boxes.yaw_rad)
+
+
+def test_boxes_with_a_flipped_axis_do_not_agree(truths: list[CameraTruth]) -> None:
+    flipped = [dataclasses.replace(t, boxes=mirrored(t.boxes)) for t in truths]
+    found = measured(flipped)
+    assert found.masks.value < 0.6
+    assert found.points.value < 0.6
+
+
+@pytest.mark.parametrize('axis', ['x', 'y', 'both exchanged'])
+def test_cells_with_a_flipped_axis_do_not_agree(truths: list[CameraTruth], axis: str) -> None:
+    changed = {
+        'x': [t.layers[:, :, ::-1] for t in truths],
+        'y': [t.layers[:, ::-1] for t in truths],
+        'both exchanged': [t.layers.swapaxes(1, 2) for t in truths],
+    }[axis]
+    pairs = zip(truths, changed, strict=True)
+    found = measured([dataclasses.replace(t, layers=layers) for t, layers in pairs])
+    assert found.vehicles.value < 0.6
+    assert found.drivable.value < 0.92
+
+
+@pytest.mark.parametrize('turn', ['yaw', 'pitch'])
+def test_a_camera_turned_by_two_degrees_does_not_agree(
+    truths: list[CameraTruth], turn: str
+) -> None:
+    cos, sin = math.cos(math.radians(2.0)), math.sin(math.radians(2.0))
+    # About the camera's y axis, which points down, or its x axis, which points right.
+    yaw = np.array([[cos, 0, sin, 0], [0, 1, 0, 0], [-sin, 0, cos, 0], [0, 0, 0, 1]])
+    pitch = np.array([[1, 0, 0, 0], [0, cos, -sin, 0], [0, sin, cos, 0], [0, 0, 0, 1]])
+    rotation = yaw if turn == 'yaw' else pitch
+    turned = [
+        dataclasses.replace(t, camera=t.camera.with_pose(t.camera.base_T_camera @ rotation))
+        for t in truths
+    ]
+    found = measured(turned)
+    assert 'masks' in found.failures()
+    assert found.masks.value < 0.97
+    assert found.points.value < 0.9
+    if turn == 'pitch':
+        assert found.ground.value < 0.3
+
+
+@pytest.mark.parametrize('late_ns', [-100_000_000, 100_000_000])
+def test_boxes_of_another_moment_do_not_agree(drive_file: Path, late_ns: int) -> None:
+    masks = points = Share()
+    with Drive(drive_file) as drive:
+        for index, truth in enumerate(read_truth(drive, FRAME, GRID)):
+            boxes = drive.boxes_at(drive.camera_stamp_ns(FRAME, index) + late_ns)
+            boxes = boxes.transformed(invert(drive.camera_world_T_base[FRAME, index]))
+            moving = boxes.instance[np.linalg.norm(boxes.velocity_mps, axis=-1) > 1.0]
+            instances = np.where(np.isin(truth.instances, moving), truth.instances, 0)
+            points_m = back_project(truth.camera, truth.depth_m)
+            masks += masks_in_boxes(truth.camera, instances, boxes)
+            points += points_in_boxes(instances, points_m, boxes)
+    assert points.total > 500
+    assert masks.value < 0.99
+    assert points.value < 0.75
+
+
+def test_scaled_depth_does_not_agree(truths: list[CameraTruth]) -> None:
+    scaled = [dataclasses.replace(t, depth_m=t.depth_m * np.float32(0.95)) for t in truths]
+    found = measured(scaled)
+    assert found.ground.value < 0.05
+    assert found.points.value < 0.2
+    assert found.vehicles.value < 0.9
+    assert found.masks.value == 1.0  # needs no depth
+
+
+def test_classes_of_other_pixels_do_not_agree(truths: list[CameraTruth]) -> None:
+    swapped = [dataclasses.replace(t, classes=t.classes[:, ::-1]) for t in truths]
+    found = measured(swapped)
+    assert found.vehicles.value < 0.7
+    assert found.drivable.value < 0.9
+
+
+def level_camera() -> Camera:
+    """100 x 100 pixels, focal length 50, looks ahead from 1.5 m above the origin."""
+    pose = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]])
+    K = np.array([[50.0, 0, 49.5], [0, 50.0, 49.5], [0, 0, 1]])
+    return Camera('c', 'c', 100, 100, K, Distortion('none'), pose)
+
+
+def one_box(**changes: object) -> BoxArray:
+    """A cube of 2 m, instance 7, whose near face is 10 m ahead of the camera."""
+    boxes = BoxArray(
+        np.array([7], np.uint16),
+        np.array([SemanticClass.CAR], np.uint8),
+        np.array([[11.0, 0.0, 1.5]]),
+        np.array([[2.0, 2.0, 2.0]]),
+        np.zeros(1),
+        np.zeros((1, 2)),
+        np.zeros((1, 2)),
+    )
+    return dataclasses.replace(boxes, **changes)  # type: ignore[arg-type]
+
+
+def test_masks_may_stand_out_by_one_pixel_and_no_more() -> None:
+    # The face at 10 m spans 49.5 -+ 50 * 1 / 10: 44.5 to 54.5, pixel centres 45 to 54.
+    instances = np.zeros((100, 100), np.uint16)
+    instances[45:55, 45:55] = 7
+    assert masks_in_boxes(level_camera(), instances, one_box()) == Share(100, 100)
+    instances[:] = 0
+    instances[44:56, 44:56] = 7  # a rim of one pixel
+    assert masks_in_boxes(level_camera(), instances, one_box()) == Share(144, 144)
+    instances[:] = 0
+    instances[43:57, 43:57] = 7  # a rim of two: 14 * 14 - 12 * 12 = 52 too far out
+    assert masks_in_boxes(level_camera(), instances, one_box()) == Share(144, 196)
+
+
+def test_masks_without_a_box_are_wrong() -> None:
+    instances = np.zeros((100, 100), np.uint16)
+    instances[50, 48:52] = 8
+    assert masks_in_boxes(level_camera(), instances, one_box()) == Share(0, 4)
+    behind = one_box(center_m=np.array([[-11.0, 0.0, 1.5]]), instance=np.array([8], np.uint16))
+    assert masks_in_boxes(level_camera(), instances, behind) == Share(0, 4)
+
+
+def test_ground_counts_ground_pixels_with_depth_alone() -> None:
+    classes = np.array([[SemanticClass.ROAD, SemanticClass.SIDEWALK, SemanticClass.CAR,
+                         SemanticClass.TERRAIN, SemanticClass.ROAD]], np.uint8)  # fmt: skip
+    z = np.array([[0.02, -0.02, 1.0, 0.04, np.nan]])
+    points = np.stack([np.ones_like(z), np.ones_like(z), z], axis=-1)
+    assert ground_at_zero(classes, points) == Share(2, 3)
+
+
+def test_pixels_are_projected_back_to_where_they_show() -> None:
+    depth = np.zeros((100, 100), np.float32)
+    depth[99, 49] = 3.0  # 49.5 pixels down: 2.97 m at 3 m; half a pixel left: 0.03 m
+    points = back_project(level_camera(), depth)
+    assert points[99, 49] == pytest.approx([3.0, 0.03, 1.5 - 2.97])
+    assert np.isnan(points).all(axis=-1).sum() == 100 * 100 - 1
+
+
+def test_shares() -> None:
+    assert (Share(1, 4) + Share(2, 4)).value == 0.375
+    assert Share().value == 1.0
+    assert Agreement(vehicles=Share(99, 100)).failures() == ('vehicles',)
+
+
+# Where things are drawn.
+
+
+def test_camera_boxes_are_those_of_the_time_it_fired(drive_file: Path) -> None:
+    """The wireframe encloses the pixels of the object as tightly as they were cast."""
+    compared = 0
+    with Drive(drive_file) as drive:
+        for index, camera in enumerate(drive.cameras):
+            boxes = drive.boxes_at(drive.camera_stamp_ns(FRAME, index))
+            boxes = boxes.transformed(invert(drive.camera_world_T_base[FRAME, index]))
+            whole = drive.objects.silhouette_pixels[:, FRAME, index]
+            visible = drive.objects.visible_pixels[:, FRAME, index]
+            for item in objects_of(boxes):
+                row = item.instance - 1
+                frame = wireframe(item, camera)
+                if frame is None or visible[row] < 50 or visible[row] < whole[row]:
+                    continue
+                v, u = np.nonzero(drive.instances(FRAME, index) == item.instance)
+                inside = u.min() > 1 and u.max() < camera.width - 2 and v.max() < camera.height - 2
+                if inside and v.min() > 1:
+                    mask = (u.min(), v.min(), u.max(), v.max())
+                    assert np.abs(np.subtract(frame.bounds, mask)).max() <= 1.0
+                    compared += 1
+    assert compared >= 3
+
+
+def test_the_image_of_a_sheet_carries_its_boxes_at_their_pixels(drive_file: Path) -> None:
+    shape = BlockShape(labels_beside=False, labelled=True)
+    with Drive(drive_file) as drive:
+        block = draw_camera_block(drive, FRAME, 1, shape, (576, 648))
+        image, classes, _ = shape.parts(576, 648)
+        assert (image.width, image.height) == (576, 432)
+        standing = drive.instances(FRAME, 1) == 6  # a pedestrian who stands to the left
+        v, u = np.nonzero(standing)
+        color = np.array(semantic_class_color(SemanticClass.PEDESTRIAN))
+        # The class image, reduced to half the width, shows the mask; the image, its outline.
+        scale = classes.width / 192
+        cu, cv = round((u.mean() + 0.5) * scale), round((v.mean() + 0.5) * scale)
+        assert tuple(block[classes.y + cv, classes.x + cu]) == tuple(color)
+        left = round((u.min() + 0.5) * 3) - 3
+        column = block[round(3 * v.mean()), left - 4 : left + 8]
+        assert np.abs(column.astype(int) - color).sum(axis=-1).min() < 40
+
+
+def test_points_and_ground_lie_at_known_pixels_of_a_map() -> None:
+    # 10 pixels per metre, corner at (44, 30): u = 44 + 10 (20 - y), v = 30 + 10 (30 - x).
+    grid = BevGrid.from_range((-10.0, 30.0), (-20.0, 20.0), 0.5)
+    panel = MapPanel.fit(grid, 400)
+    assert panel.view.to_px([20.0, 5.0]).tolist() == [44 + 150 - 0.5, 30 + 100 - 0.5]
+    picture = np.zeros((400, 400, 3), np.uint8)
+    point = np.array([[20.03, 4.97, 0.5]])
+    paint_points(picture, point, np.array([SemanticClass.CAR], np.uint8), panel.inner)
+    rows, columns = np.nonzero(picture.any(axis=-1))
+    # u = 149.8, v = 99.2: the four pixels around.
+    assert (set(rows.tolist()), set(columns.tolist())) == ({99, 100}, {149, 150})
+    assert tuple(picture[rows[0], columns[0]]) == semantic_class_color(SemanticClass.CAR)
+
+    # A square metre of sidewalk 12 to 13 m ahead and 3 to 4 m to the left of a base frame that
+    # looks along -y of the world from (100, 50): world x 103 to 104, y 37 to 38.
+    layers = np.zeros((80, 80), np.uint8)
+    layers[4 * 7 : 4 * 8, 4 * 13 : 4 * 14] = GroundLayer.SIDEWALK
+    ground = GroundRaster(layers, 90.0, 30.0, 0.25)
+    world_T_base = pose_from_yaw(100.0, 50.0, 0.0, -math.pi / 2)
+    drawn = draw_ground_layers(ground, world_T_base, panel.inner)
+    color = np.array(semantic_class_color(SemanticClass.SIDEWALK))
+    rows, columns = np.nonzero((drawn == color).all(axis=-1))
+    assert (rows.min(), rows.max()) == (170, 179)
+    assert (columns.min(), columns.max()) == (160, 169)
+    assert len(rows) == 100
+
+
+def test_points_of_a_frame_lie_in_their_boxes_and_on_the_ground(drive_file: Path) -> None:
+    with Drive(drive_file) as drive:
+        points, classes = frame_points(drive, FRAME)
+        boxes = drive.boxes(FRAME)
+    on_ground = (classes > SemanticClass.SKY) & (classes <= SemanticClass.TERRAIN)
+    assert np.abs(points[on_ground, 2]).max() < 0.02
+    for item in set(boxes.class_id.tolist()):
+        mine = boxes.selected(boxes.class_id == item)
+        shown = points[classes == item]
+        inside = np.zeros(len(shown), bool)
+        for row in range(len(mine)):
+            local = mine.local_xy(shown[:, :2], np.full(len(shown), row))
+            inside |= (np.abs(local) <= mine.size_m[row, :2] / 2 + 0.02).all(axis=-1)
+        assert inside.all()
+
+
+def test_the_scene_has_pasts_and_futures_in_the_base_frame(drive_file: Path) -> None:
+    with Drive(drive_file) as drive:
+        scene = scene_at(drive, FRAME)
+        base_T_world = invert(drive.world_T_base[FRAME])
+        moving = next(
+            i for i in scene.objects if i.classes[0].name == 'bicycle' or i.instance == 1
+        )
+        past = scene.pasts[scene.objects.index(moving)]
+        row = moving.instance - 1
+        table = drive.objects
+        world = np.stack([table.x_m[row], table.y_m[row], np.zeros(drive.frame_count)], -1)
+    path = transform(base_T_world, world)[:, :2]
+    assert past == pytest.approx(path[: FRAME + 1])
+    future = moving.trajectories[0]
+    assert future.time_step_s == 0.5
+    assert future.positions_m[:, :2] == pytest.approx(path[[5, 10]])
+    parked = next(item for item in scene.objects if item.instance == 2)
+    assert parked.trajectories == ()
+
+
+@pytest.mark.parametrize(
+    ('rig', 'rows'),
+    [
+        ('car_6', [['front_left', 'front', 'front_right'], ['back_left', 'back', 'back_right']]),
+        ('shuttle_4_fisheye', [['left', 'front', 'right'], ['rear']]),
+        ('truck_5', [['left', 'front', 'right'], ['left_rear', 'right_rear']]),
+        ('robot_3', [['left', 'front', 'right']]),
+    ],
+)
+def test_cameras_are_laid_out_by_where_they_look(rig: str, rows: list[list[str]]) -> None:
+    entries = load_rig_file(RIGS / f'{rig}.yaml').cameras
+    cameras = tuple(camera for entry in entries if (camera := entry.camera()))
+    assert [[cameras[i].name for i in row] for row in camera_rows(cameras)] == rows
+
+
+def test_depth_is_red_near_blue_far_black_nowhere() -> None:
+    painted = paint_depth(np.array([[1.5, 60.0, 0.0]], np.float32)).astype(int)
+    near, far, nothing = painted[0]
+    assert near[0] > near[2] + 60 and far[2] > far[0] + 60
+    assert nothing.tolist() == [0, 0, 0]
+
+
+def test_dashes_leave_gaps() -> None:
+    image = np.zeros((9, 100, 3), np.uint8)
+    draw_dashed(image, [[(0, 4), (99, 4)]], (255, 255, 255), dash_px=6, gap_px=4)
+    row = image[4, :, 0]
+    assert (row[[3, 13, 53]] > 200).all()
+    assert (row[[8, 18, 58]] < 80).all()
+
+
+# Sheets and commands.
+
+
+def test_sheets_of_labelled_and_other_frames(drive_file: Path) -> None:
+    with Drive(drive_file) as drive:
+        labelled, again, other = (draw_sheet(drive, frame) for frame in (5, 5, 6))
+    assert labelled.shape[1] == other.shape[1] == WIDTH_PX
+    assert np.array_equal(labelled, again)
+    assert labelled.shape[0] == other.shape[0] and not np.array_equal(labelled, other)
+    with Drive(drive_file) as drive, pytest.raises(DatasetError, match='has frames 0 to 10'):
+        draw_sheet(drive, 11)
+
+
+def look_arguments(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    look_command.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def test_look_writes_one_sheet_or_a_folder(drive_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / 'one.png'
+    assert look_command.main(look_arguments(str(drive_file), '--frame', '5', '-o', str(out))) == 0
+    picture = cv2.imread(str(out))
+    assert picture is not None and picture.shape[1] == WIDTH_PX
+    assert look_command.main(look_arguments(str(drive_file), '-o', str(tmp_path / 'all'))) == 0
+    written = [path.name for path in (tmp_path / 'all').iterdir()]
+    assert written == ['drive_000000_000005.png']
+    with pytest.raises(DatasetError, match='2 sheets need a folder'):
+        look_command.main(look_arguments(str(drive_file), '--count', '2', '-o', str(out)))
+    with pytest.raises(DatasetError, match="there is no drive 'x'; there are drive_000000 to"):
+        look_command.main(look_arguments(str(drive_file), '--drive', 'x', '-o', str(out)))
+
+
+def test_sheets_are_spread_over_drives_and_time() -> None:
+    assert look_command.spread(10, 1) == [(5, 0.5)]
+    assert look_command.spread(10, 2) == [(2, 0.5), (7, 0.5)]
+    places = look_command.spread(2, 4)
+    assert places == [(0, 0.25), (0, 0.75), (1, 0.25), (1, 0.75)]
+    assert spread_frames((0, 5, 10, 15), 2) == [5, 15]
+    assert spread_frames((0, 5), 4) == [0, 5]
+    assert spread_frames((), 4) == []
+
+
+def test_drives_are_found(drive_file: Path, tmp_path: Path) -> None:
+    assert drive_files(drive_file) == [drive_file]
+    with pytest.raises(DatasetError, match='no such file'):
+        drive_files(tmp_path / 'none.zip')
+    with pytest.raises(DatasetError, match=r'manifest\.json'):
+        drive_files(tmp_path)
+    assert pick([Path('a.zip'), Path('b.zip')], 'b') == [Path('b.zip')]
+
+
+def test_work_on_all_cores_comes_back_in_order() -> None:
+    values = list(range(-5, 5))
+    assert list(on_all_cores(abs, values, 'number')) == [abs(value) for value in values]
+
+
+def a_dataset(drive_file: Path, root: Path) -> Path:
+    """Returns the root of a data set with one drive."""
+    (root / 'drives').mkdir(parents=True)
+    copy = root / 'drives' / drive_file.name
+    copy.write_bytes(drive_file.read_bytes())
+    spec = SpecSection(
+        scenes=1, seconds=1.0, rigs=(), size=None, supersample=1, seed=0, weather='clear',
+        image_hz=10, label_hz=2, scenes_per_network=1,
+    )  # fmt: skip
+    entry = DriveEntry(
+        name=drive_file.stem, split='train', network='net_000000', rig='three_lenses',
+        weather='clear', frames=11, images=33, objects=7, gl_version='none',
+        sha256=file_sha256(copy), bytes=copy.stat().st_size,
+    )  # fmt: skip
+    manifest = Manifest(spec=spec, versions={}, drives=(entry,), maps=())
+    (root / 'manifest.json').write_text(manifest.model_dump_json())
+    return root
+
+
+def test_check_says_whether_a_data_set_fits(
+    drive_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = a_dataset(drive_file, tmp_path / 'set')
+    parser = argparse.ArgumentParser()
+    check_command.add_arguments(parser)
+    arguments = parser.parse_args([str(root), '--frames', '1'])
+    assert check_command.main(arguments) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[2].split()[:2] == ['drive_000000', '1']
+    assert printed[2].endswith('ok')
+    assert printed[-1] == '1 drives fit'
+
+    path = root / 'drives' / drive_file.name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert check_command.main(arguments) == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert 'FAIL' in printed[2] and 'sha256' in printed[2]
+    assert printed[-1] == '1 of 1 drives fail'
+
+
+class WronglyCalibrated(SmallDrive):
+    """A drive that says that its front camera looks two degrees further left than it does."""
+
+    def description(self) -> DriveDescription:
+        description = super().description()
+        front, *others = description.rig.cameras
+        assert front.base_T_camera is not None
+        turn = Rotation.from_euler('z', 2.0, degrees=True)
+        true = Rotation.from_quat(front.base_T_camera.quaternion_xyzw)
+        wrong = front.base_T_camera.model_copy(
+            update={'quaternion_xyzw': tuple((turn * true).as_quat().tolist())}
+        )
+        cameras = (front.model_copy(update={'base_T_camera': wrong}), *others)
+        rig = description.rig.model_copy(update={'cameras': cameras})
+        return description.model_copy(update={'rig': rig})
+
+
+def test_a_drive_with_a_wrong_calibration_fails_the_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    check_command.add_arguments(parser)
+    for kind, code in ((SmallDrive, 0), (WronglyCalibrated, 1)):
+        path = kind(label_frames=(5,), rig=rig_of_lenses(96, 72)).write(tmp_path / kind.__name__)
+        assert check_command.main(parser.parse_args([str(path)])) == code
+    row = capsys.readouterr().out.splitlines()[-2]
+    points = float(row.split()[4])
+    assert points < 90.0 and row.split()[5] == '%!' and row.endswith('FAIL')
