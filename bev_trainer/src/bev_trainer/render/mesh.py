@@ -56,7 +56,7 @@ class Limb(IntEnum):
 
 # Height of the pivots as a share of the body's height, and the largest swing of a full stride.
 HIP_HEIGHT, SHOULDER_HEIGHT = 0.50, 0.80
-LEG_SWING_RAD, ARM_SWING_RAD = 0.45, 0.35
+LEG_SWING_RAD, ARM_SWING_RAD = 0.30, 0.30
 STRIDE_M = 1.4  # path of one full cycle, for a body of nominal height
 
 
