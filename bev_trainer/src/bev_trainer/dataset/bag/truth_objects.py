@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.frame import BevObject, ClassScore, Trajectory
-from bev_perception.units import NS_PER_S
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.dataset.tokens import instance_token
+from bev_trainer.labels.future import trajectories
 from bev_trainer.world.classes import OBJECT_CLASSES, SemanticClass
 
 RANGE_M = 80.0
 HORIZON_S, TIME_STEP_S = 4.0, 0.5
+_STEPS = round(HORIZON_S / TIME_STEP_S)
 
 FloatArray = NDArray[np.float64]
 
@@ -32,12 +33,13 @@ def truth_objects(drive: Drive, frame: int) -> tuple[BevObject, ...]:
         by falling visibility, then by instance.
     """
     boxes = drive.boxes(frame, in_base=True)
+    heights = dict(zip(boxes.instance.tolist(), boxes.center_m[:, 2].tolist(), strict=True))
+    paths = _paths(drive, frame, heights)
     near = np.hypot(boxes.center_m[:, 0], boxes.center_m[:, 1]) <= RANGE_M
     boxes = boxes.selected(near)
     rows = boxes.instance.astype(np.int64) - 1
     visibility = drive.objects.visibility()[rows, frame]
     ages = drive.objects.present[rows, : frame + 1].sum(axis=1)
-    paths = _trajectories(drive, frame)
     found = [
         BevObject(
             object_id=bytes.fromhex(instance_token(drive.description.name, instance)),
@@ -89,20 +91,13 @@ def _class_score(class_id: int) -> ClassScore:
     return ClassScore(OBJECT_CLASSES.index(semantic_class), semantic_class.label, 1.0)
 
 
-def _trajectories(drive: Drive, frame: int) -> dict[int, Trajectory]:
-    """Returns the path of every instance present at a frame, in base_link of that frame."""
-    stamps_ns = drive.description.frame_stamps_ns
-    step_ns = round(TIME_STEP_S * NS_PER_S)
-    last_ns = min(stamps_ns[frame] + round(HORIZON_S * NS_PER_S), stamps_ns[-1])
-    points: dict[int, list[FloatArray]] = {}
-    for step, stamp_ns in enumerate(range(stamps_ns[frame], last_ns + 1, step_ns)):
-        boxes = drive.boxes_at(stamp_ns, in_base_of_frame=frame)
-        rows = np.column_stack([boxes.center_m, boxes.yaw_rad])
-        for instance, row in zip(boxes.instance.tolist(), rows, strict=True):
-            if step == 0 or len(points.get(instance, ())) == step:
-                points.setdefault(instance, []).append(row)
-    return {instance: _trajectory(np.stack(rows)) for instance, rows in points.items()}
-
-
-def _trajectory(rows: FloatArray) -> Trajectory:
-    return Trajectory(1.0, TIME_STEP_S, 0.0, positions_m=rows[:, :3], yaws_rad=rows[:, 3])
+def _paths(drive: Drive, frame: int, z_m: dict[int, float]) -> dict[int, Trajectory]:
+    """Returns the path of every instance present at a frame, at its height, by instance."""
+    ahead = trajectories(drive, frame, [step * TIME_STEP_S for step in range(_STEPS + 1)])
+    counts = ahead.valid.cumprod(axis=1).sum(axis=1).tolist()
+    paths = {}
+    for row, instance in enumerate(ahead.instance.tolist()):
+        xy_m, yaw_rad = ahead.xy_m[row, : counts[row]], ahead.yaw_rad[row, : counts[row]]
+        positions = np.column_stack([xy_m, np.full(len(xy_m), z_m[instance])])
+        paths[instance] = Trajectory(1.0, TIME_STEP_S, 0.0, positions, yaw_rad)
+    return paths

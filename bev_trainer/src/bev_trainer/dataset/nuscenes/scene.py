@@ -16,7 +16,7 @@ from bev_trainer.dataset.description import DriveDescription
 from bev_trainer.dataset.nuscenes.annotations import RANGE_M, Sample, add_annotations
 from bev_trainer.dataset.nuscenes.names import LIDAR, camera_channels
 from bev_trainer.dataset.nuscenes.poses import microseconds, placement
-from bev_trainer.dataset.nuscenes.scan import points_in_boxes, scan_points, write_scan
+from bev_trainer.dataset.nuscenes.scan import DriveScan, write_scan
 from bev_trainer.dataset.nuscenes.tables import Tables
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.dataset.tokens import token
@@ -139,16 +139,16 @@ class SceneExport:
     def _add_lidar(self) -> list[Sample]:
         """Writes the scans of the key frames; returns these with their boxes."""
         drive, readings, samples = self._drive, [], []
+        scan = DriveScan(drive)
         for frame, sample in self._samples.items():
             stamp_ns, pose = self._description.frame_stamps_ns[frame], drive.world_T_base[frame]
-            points = scan_points(drive, frame)
-            name = self._filename(LIDAR, frame, stamp_ns, '.pcd.bin')
-            write_scan(self._path(name), points)
-            readings.append(Reading(frame, stamp_ns, pose, name))
             boxes = drive.boxes(frame, in_base=False)
             distance_m = np.hypot(*(boxes.center_m[:, :2] - pose[:2, 3]).T)
             boxes = boxes.selected(distance_m <= RANGE_M)
-            counts = points_in_boxes(drive, frame, boxes.instance, points)
+            points, counts = scan.measure(frame, boxes.instance)
+            name = self._filename(LIDAR, frame, stamp_ns, '.pcd.bin')
+            write_scan(self._path(name), points)
+            readings.append(Reading(frame, stamp_ns, pose, name))
             samples.append(Sample(sample, frame, boxes, counts))
         sensor = self._add_calibration(LIDAR, np.eye(4), {'camera_intrinsic': []})
         size = {'fileformat': 'pcd', 'width': 0, 'height': 0}
