@@ -212,6 +212,24 @@ def test_boxes_at_frames_and_beyond(drive_file: Path) -> None:
         drive.boxes(3)
 
 
+def test_when_and_where_cameras_fire(drive_file: Path, tmp_path: Path) -> None:
+    drive = Drive(drive_file)
+    assert drive.stamp_ns(1) == STAMPS_NS[1]
+    assert drive.camera_stamp_ns(1, 1) == STAMPS_NS[1] + 30_000_000
+    np.testing.assert_allclose(drive.base_T_camera_base(2), np.tile(np.eye(4), (2, 1, 1)))
+    # The second camera fires 0.3 m farther north, which is ahead.
+    made = tiny_drive()
+    made.camera_world_T_base[2, 1, 1, 3] += 0.3
+    with DriveWriter(tmp_path, 'tiny') as writer:
+        add_frames(writer)
+        writer.finish(*made)
+    moved = Drive(tmp_path / 'tiny.zip').base_T_camera_base(2)
+    np.testing.assert_allclose(moved[:, :3, 3], [(0, 0, 0), (0.3, 0, 0)], atol=1e-12)
+    for frame in (-1, 3):
+        with pytest.raises(DatasetError, match=f'has frames 0 to 2, not {frame}'):
+            drive.camera_stamp_ns(frame, 0)
+
+
 # Processes and threads.
 
 

@@ -186,8 +186,7 @@ class Drive:
 
         In the base frame of that instant, or in the world frame.
         """
-        if not 0 <= frame < self.frame_count:
-            raise self._no_frame(frame)
+        self._check_frame(frame)
         boxes = self._boxes.at_frame(frame)
         return boxes.transformed(invert(self.world_T_base[frame])) if in_base else boxes
 
@@ -202,14 +201,22 @@ class Drive:
             raise DatasetError(f'{self.path}: the drive does not last until {stamp_ns} ns')
         if in_base_of_frame is None:
             return boxes
-        if not 0 <= in_base_of_frame < self.frame_count:
-            raise self._no_frame(in_base_of_frame)
+        self._check_frame(in_base_of_frame)
         return boxes.transformed(invert(self.world_T_base[in_base_of_frame]))
+
+    def stamp_ns(self, frame: int) -> int:
+        """Returns the reference instant of a frame."""
+        self._check_frame(frame)
+        return self.description.frame_stamps_ns[frame]
 
     def camera_stamp_ns(self, frame: int, camera: int) -> int:
         """Returns when a camera fired."""
-        description = self.description
-        return description.frame_stamps_ns[frame] + description.camera_offsets_ns[camera]
+        return self.stamp_ns(frame) + self.description.camera_offsets_ns[camera]
+
+    def base_T_camera_base(self, frame: int) -> FloatArray:
+        """Returns [N, 4, 4]: maps the base frame at each camera's instant to the reference one."""
+        self._check_frame(frame)
+        return invert(self.world_T_base[frame]) @ self.camera_world_T_base[frame]
 
     @cached_property
     def _boxes(self) -> ObjectBoxes:
@@ -218,8 +225,10 @@ class Drive:
         except ValueError as error:
             raise self._archive.error(members.DESCRIPTION, f'is wrong: {error}') from error
 
-    def _no_frame(self, frame: int) -> DatasetError:
-        return DatasetError(f'{self.path}: has frames 0 to {self.frame_count - 1}, not {frame}')
+    def _check_frame(self, frame: int) -> None:
+        if not 0 <= frame < self.frame_count:
+            last = self.frame_count - 1
+            raise DatasetError(f'{self.path}: has frames 0 to {last}, not {frame}')
 
     def _check_labelled(self, name: str, frame: int) -> None:
         if frame not in self._label_frames:

@@ -69,12 +69,11 @@ class GroundRaster:
         """
         count = max(_MIN_SUBSAMPLES, int(np.ceil(grid.resolution_m / _MAX_SPACING_M - 1e-9)))
         bits = self._resampled(np.asarray(world_T_base, np.float64), grid, count)
+        parts = bits.reshape(grid.size_y, count, grid.size_x, count)
         # Sums of a cell's sub-samples, all layers at once: 16 bits of a word each.
-        words = _counters()[bits].reshape(grid.size_y, count, grid.size_x, count)
-        total = np.zeros(grid.shape, np.uint64)
-        for row in range(count):
-            for column in range(count):
-                total += words[:, row, :, column]
+        counters, total = _counters(), np.zeros(grid.shape, np.uint64)
+        for row, column in np.ndindex(count, count):
+            total += counters[parts[:, row, :, column]]
         totals = np.stack([total >> np.uint64(16 * i) & np.uint64(0xFFFF) for i in range(4)])
         needed = np.full((len(SAMPLED_LAYERS), 1, 1), count * count / 2)
         needed[SAMPLED_LAYERS.index(GroundLayer.LANE_MARKING)] = count / 2
