@@ -69,8 +69,8 @@ ROAD_USERS: tuple[RoadUserModel, ...] = (
     RoadUserModel('bicycle', _C.BICYCLE, 1.80, 0.60, 1.75, 1.05, 0.35, 0.7, CLOTHES),
     RoadUserModel('cargo_bicycle', _C.BICYCLE, 2.45, 0.72, 1.75, 1.70, 0.35, 0.3, CLOTHES),
     RoadUserModel('adult', _C.PEDESTRIAN, 0.80, 0.62, 1.76, 0.0, 0.0, 0.5, CLOTHES),
-    RoadUserModel('adult_coat', _C.PEDESTRIAN, 0.78, 0.66, 1.70, 0.0, 0.0, 0.3, CLOTHES),
-    RoadUserModel('child', _C.PEDESTRIAN, 0.58, 0.48, 1.28, 0.0, 0.0, 0.2, CLOTHES),
+    RoadUserModel('adult_coat', _C.PEDESTRIAN, 0.79, 0.66, 1.70, 0.0, 0.0, 0.3, CLOTHES),
+    RoadUserModel('child', _C.PEDESTRIAN, 0.59, 0.48, 1.28, 0.0, 0.0, 0.2, CLOTHES),
 )
 MODELS: dict[str, RoadUserModel] = {model.name: model for model in ROAD_USERS}
 

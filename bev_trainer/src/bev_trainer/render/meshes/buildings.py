@@ -75,14 +75,14 @@ def _pitched_roof(eaves: float, ridge: float) -> Part:
 def _dormer(x: float) -> Part:
     """Returns a dormer window on the left slope."""
     y, low, high, half = 3.3, 6.1, 7.4, 0.8
-    ring = [[(x + half, 0.8, high), (x - half, 0.8, high), (x - half, y, high), (x + half, y, high)],
-            [(x + half, 0.8, high + 0.15), (x - half, 0.8, high + 0.15),
-             (x - half, y + 0.1, high + 0.1), (x + half, y + 0.1, high + 0.1)]]  # fmt: skip
+    edges = ((x - half, 0.8), (x + half, 0.8), (x + half, y), (x - half, y))
+    under = [(u, v, high) for u, v in edges]
+    over = [(u, v + 0.1 * (v == y), high + 0.15 - 0.05 * (v == y)) for u, v in edges]
     body = box((x - half, 1.2, low), (x + half, y, high), Material.FACADE, 'y-z-z+')
     pane = polygon([(x + 0.5, y + 0.01, low + 0.3), (x - 0.5, y + 0.01, low + 0.3),
                     (x - 0.5, y + 0.01, high - 0.1), (x + 0.5, y + 0.01, high - 0.1)],
                    Material.GLASS)  # fmt: skip
-    roof = loft([ring[0][::-1], ring[1][::-1]], Material.ROOF, end=Material.ROOF)
+    roof = loft((under, over), Material.ROOF, end=Material.ROOF)
     return merge(body, pane, roof)
 
 

@@ -67,7 +67,7 @@ class CarShape:
     axles: tuple[float, float]
     wheel_m: float
     cladding: int = Material.PAINT
-    head_z: tuple[float, float] = (0.56, 0.70)
+    head_z: tuple[float, float] = (0.54, 0.70)
     tail_z: tuple[float, float] = (0.74, 0.90)
     plate_z: tuple[float, float] = (0.36, 0.60)
     tail_share: float = 0.60
@@ -85,6 +85,7 @@ def car(shape: CarShape) -> Part:
         both_sides(merge(*wheels, mirror(shape.cabin, widest))),
         front_end(shape),
         rear_end(shape),
+        both_sides(merge(*(_door(shape, x, widest) for x in shape.cabin.belt_x[2:5:2]))),
     )
 
 
@@ -140,10 +141,22 @@ def mirror(cabin: Greenhouse, widest: float) -> Part:
     return box((x, widest - 0.06, z), (x + 0.10, widest + 0.045, z + 0.13), Material.PAINT, 'y-')
 
 
+def _door(shape: CarShape, x: float, widest: float) -> Part:
+    """Returns the gap ahead of a door and its handle, on the left side."""
+    y, bottom, shoulder = widest, shape.stations[3][2], shape.stations[3][3]
+    low, high = (bottom + share * (shoulder - bottom) for share in (0.22, 0.62))
+    gap = [(x + 0.012, 0.985 * y, low), (x - 0.012, 0.985 * y, low), (x - 0.012, y, high),
+           (x + 0.012, y, high)]  # fmt: skip
+    handle_x, z = x - 0.72, 0.80 * shape.cabin.belt_z
+    handle = [(handle_x + 0.20, y, z), (handle_x, y, z), (handle_x, y, z + 0.035),
+              (handle_x + 0.20, y, z + 0.035)]  # fmt: skip
+    return merge(decal(gap, Material.PLASTIC), decal(handle, Material.PLASTIC, 0.004))
+
+
 def front_end(shape: CarShape) -> Part:
     """Returns headlights, grille, air intake and number plate."""
     end, before = shape.stations[-1], shape.stations[-2]
-    x, half, bottom, shoulder, _ = end
+    x, half, bottom, *_ = end
     low, high = shape.head_z
     plate = shape.plate_z[0]
     return merge(
@@ -208,10 +221,10 @@ SEDAN = CarShape(
         (-2.24, 0.84, 0.27, 0.99, 1.03),
         (-1.60, 0.895, 0.24, 0.99, 1.03),
         (-0.30, 0.905, 0.22, 0.94, 0.96),
-        (0.95, 0.905, 0.22, 0.91, 0.96),
-        (1.65, 0.89, 0.22, 0.84, 0.90),
-        (2.15, 0.83, 0.24, 0.74, 0.80),
-        (2.36, 0.70, 0.28, 0.66, 0.70),
+        (0.95, 0.905, 0.22, 0.92, 0.98),
+        (1.65, 0.895, 0.22, 0.88, 0.94),
+        (2.18, 0.845, 0.23, 0.80, 0.86),
+        (2.36, 0.735, 0.27, 0.72, 0.76),
     ),
     cabin=Greenhouse(
         belt_x=(-1.72, -1.28, -0.28, -0.18, 0.86, 0.98),
@@ -227,16 +240,16 @@ HATCHBACK = CarShape(
         (-1.30, 0.865, 0.23, 0.97, 1.00),
         (-0.20, 0.87, 0.22, 0.95, 0.98),
         (0.75, 0.87, 0.22, 0.93, 0.98),
-        (1.40, 0.855, 0.22, 0.86, 0.93),
-        (1.85, 0.79, 0.24, 0.77, 0.83),
-        (2.02, 0.66, 0.28, 0.68, 0.72),
+        (1.40, 0.855, 0.22, 0.90, 0.96),
+        (1.86, 0.80, 0.23, 0.82, 0.88),
+        (2.02, 0.70, 0.28, 0.74, 0.78),
     ),
     cabin=Greenhouse(
         belt_x=(-1.90, -1.30, -0.42, -0.32, 0.74, 0.88),
         roof_x=(-1.52, -1.12, -0.42, -0.32, 0.14, 0.22),
         belt_z=0.96, roof_z=1.48, belt_y=0.78, roof_y=0.60,
     ),
-    axles=(-1.32, 1.23), wheel_m=0.31, tail_z=(0.74, 0.95), tail_share=0.72, plate_z=(0.36, 0.52),
+    axles=(-1.32, 1.23), wheel_m=0.31, tail_z=(0.66, 0.90), tail_share=0.72, plate_z=(0.36, 0.52),
 )  # fmt: skip
 SUV = CarShape(
     stations=(
@@ -245,9 +258,9 @@ SUV = CarShape(
         (-1.50, 0.925, 0.29, 1.09, 1.12),
         (-0.20, 0.93, 0.27, 1.07, 1.10),
         (0.85, 0.93, 0.27, 1.06, 1.12),
-        (1.60, 0.92, 0.27, 1.00, 1.08),
-        (2.12, 0.86, 0.29, 0.90, 0.97),
-        (2.32, 0.75, 0.34, 0.80, 0.84),
+        (1.60, 0.92, 0.27, 1.03, 1.11),
+        (2.16, 0.87, 0.29, 0.97, 1.04),
+        (2.32, 0.78, 0.34, 0.88, 0.93),
     ),
     cabin=Greenhouse(
         belt_x=(-2.18, -1.60, -0.50, -0.38, 0.80, 0.95),
@@ -255,7 +268,7 @@ SUV = CarShape(
         belt_z=1.08, roof_z=1.70, belt_y=0.84, roof_y=0.68,
     ),
     axles=(-1.375, 1.375), wheel_m=0.37, cladding=Material.PLASTIC,
-    head_z=(0.70, 0.84), tail_z=(0.84, 1.04), plate_z=(0.46, 0.70), tail_share=0.66,
+    head_z=(0.68, 0.86), tail_z=(0.84, 1.04), plate_z=(0.46, 0.70), tail_share=0.66,
 )  # fmt: skip
 WAGON = CarShape(
     stations=(
@@ -263,17 +276,17 @@ WAGON = CarShape(
         (-2.25, 0.84, 0.27, 0.98, 1.00),
         (-1.60, 0.895, 0.24, 0.97, 1.00),
         (-0.30, 0.905, 0.22, 0.94, 0.97),
-        (0.95, 0.905, 0.22, 0.91, 0.97),
-        (1.65, 0.89, 0.22, 0.84, 0.91),
-        (2.15, 0.83, 0.24, 0.74, 0.80),
-        (2.36, 0.70, 0.28, 0.66, 0.70),
+        (0.95, 0.905, 0.22, 0.92, 0.98),
+        (1.65, 0.895, 0.22, 0.88, 0.94),
+        (2.18, 0.845, 0.23, 0.80, 0.86),
+        (2.36, 0.735, 0.27, 0.72, 0.76),
     ),
     cabin=Greenhouse(
         belt_x=(-2.26, -1.72, -0.40, -0.30, 0.86, 0.98),
         roof_x=(-1.78, -1.45, -0.42, -0.32, 0.26, 0.34),
         belt_z=0.95, roof_z=1.50, belt_y=0.81, roof_y=0.63,
     ),
-    axles=(-1.32, 1.48), wheel_m=0.33, tail_z=(0.72, 0.93), tail_share=0.72,
+    axles=(-1.32, 1.48), wheel_m=0.33, tail_z=(0.66, 0.90), tail_share=0.72,
     plate_z=(0.36, 0.55),
 )  # fmt: skip
 PICKUP = CarShape(
@@ -293,12 +306,12 @@ PICKUP = CarShape(
         belt_z=1.12, roof_z=1.82, belt_y=0.86, roof_y=0.70, bow_m=0.08,
     ),
     axles=(-1.525, 1.725), wheel_m=0.39, cladding=Material.PLASTIC,
-    head_z=(0.80, 0.94), tail_z=(0.74, 1.00), plate_z=(0.52, 0.56), tail_share=0.80,
+    head_z=(0.74, 0.93), tail_z=(0.74, 1.00), plate_z=(0.52, 0.56), tail_share=0.80,
 )  # fmt: skip
 
 
 def pickup() -> Part:
     """Returns a pickup: a car with a dark hollow for a bed, between walls of paint."""
     floor = [(-2.50, -0.70, 1.12), (-0.98, -0.70, 1.12), (-0.98, 0.70, 1.12), (-2.50, 0.70, 1.12)]
-    wall = box((-1.00, -0.80, 1.10), (-0.94, 0.80, 1.42), Material.PLASTIC, 'z-')
+    wall = box((-1.00, -0.80, 1.10), (-0.94, 0.80, 1.42), Material.PLASTIC, 'z-y-y+')
     return merge(car(PICKUP), decal(floor, Material.PLASTIC, 0.01), wall)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from bev_trainer.render.mesh import Material
@@ -163,8 +165,9 @@ def truck_cab(front_x: float, half: float, top: float) -> Part:
         ),
         0.10,
     )  # fmt: skip
-    window = [(front_x - 0.22, half, 1.62), (back + 0.62, half, 1.62),
-              (back + 0.62, 0.985 * half, top - 0.42), (front_x - 0.38, 0.985 * half, top - 0.42)]  # fmt: skip
+    rear, high = back + 0.62, top - 0.42
+    window = [(front_x - 0.22, half, 1.62), (rear, half, 1.62), (rear, 0.985 * half, high),
+              (front_x - 0.38, 0.985 * half, high)]  # fmt: skip
     sides = both_sides(
         merge(
             decal(window, Material.GLASS, 0.012),
@@ -223,8 +226,8 @@ def dump_truck() -> Part:
     earth = loft((load, heap), Material.BARK, end=Material.BARK).smooth(60)
     guard = box((1.60, -1.05, 2.90), (2.60, 1.05, 2.98), Material.PAINT)
     board = loft(
-        ((np.array([(1.5, -1.2, 2.5), (1.62, -1.2, 2.5), (1.62, 1.2, 2.5), (1.5, 1.2, 2.5)])),
-         (np.array([(1.56, -1.1, 2.95), (1.66, -1.1, 2.95), (1.66, 1.1, 2.95), (1.56, 1.1, 2.95)]))),
+        [[(x0, -y, z), (x1, -y, z), (x1, y, z), (x0, y, z)]
+         for x0, x1, y, z in ((1.50, 1.62, 1.2, 2.5), (1.56, 1.66, 1.1, 2.95))],
         Material.PAINT, end=Material.PAINT,
     )  # fmt: skip
     ribs = [
@@ -235,7 +238,7 @@ def dump_truck() -> Part:
               (x + 0.05, 1.25, 2.5))),
             Material.PAINT,
         )
-        for x in (-2.6, -1.5, -0.4, 0.7)
+        for x in (-2.4, -1.0, 0.4)
     ]  # fmt: skip
     wheels = [
         car_wheel(x, 1.20, 0.50, arch) for x, arch in ((-1.90, 0.0), (-0.75, 0.0), (2.15, 0.58))
@@ -268,7 +271,7 @@ def bus(length_m: float, axles: tuple[float, float], panes: int, doors: tuple[fl
     )
     edges = np.linspace(-end + 0.35, end - 0.95, panes + 1)
     left = [side_panel((a + 0.04, b - 0.04), half, (1.25, 2.40), Material.GLASS, 0.016)
-            for a, b in zip(edges[:-1], edges[1:], strict=True)]  # fmt: skip
+            for a, b in pairwise(edges)]  # fmt: skip
     driver = side_panel((end - 0.88, end - 0.28), half, (1.10, 2.40), Material.GLASS, 0.016)
     skirt = side_panel((-end + 0.2, end - 0.3), half, (0.34, 0.44), Material.PLASTIC)
     wheels = [car_wheel(x, half + 0.012, 0.48, 0.57) for x in axles]
@@ -291,7 +294,7 @@ def bus(length_m: float, axles: tuple[float, float], panes: int, doors: tuple[fl
 
 def _bus_ends(end: float, half: float) -> Part:
     front, rear = end - 0.01, -end + 0.01
-    sign = [end_panel(front + 0.006, (y - 0.10, y + 0.10), (2.56, 2.76), Material.LAMP, 1)
+    sign = [end_panel(front + 0.006, (y - 0.10, y + 0.10), (2.56, 2.76), Material.SIGN_WHITE, 1)
             for y in (-0.66, -0.38, 0.0, 0.28, 0.56)]  # fmt: skip
     return merge(
         end_panel(front, (-half + 0.13, half - 0.13), (1.02, 2.44), Material.GLASS, 1),

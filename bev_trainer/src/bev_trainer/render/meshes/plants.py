@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bev_trainer.render.mesh import Material
@@ -69,10 +71,11 @@ def _tier(radius: float, low: float, high: float, turn: int) -> Part:
 
 def bush() -> Part:
     """Returns a bush of a few rounded clumps."""
-    clumps = (((0.0, 0.05, 0.48), (0.62, 0.60, 0.62)), ((0.36, -0.24, 0.34), (0.44, 0.46, 0.42)),
-              ((-0.38, -0.18, 0.36), (0.42, 0.44, 0.45)))  # fmt: skip
-    return merge(*(_ruffled(ellipsoid(c, r, 7, 4, Material.LEAVES), 0.06, 31 + i)
-                   for i, (c, r) in enumerate(clumps)))  # fmt: skip
+    clumps = (((0.0, 0.05, 0.42), (0.66, 0.64, 0.66)), ((0.36, -0.24, 0.30), (0.44, 0.46, 0.44)),
+              ((-0.38, -0.18, 0.32), (0.42, 0.44, 0.48)))  # fmt: skip
+    whole = merge(*(_ruffled(ellipsoid(c, r, 7, 4, Material.LEAVES), 0.06, 31 + i)
+                    for i, (c, r) in enumerate(clumps)))  # fmt: skip
+    return replace(whole, corners=np.maximum(whole.corners, (-9.0, -9.0, 0.0)))
 
 
 def hedge() -> Part:

@@ -36,7 +36,7 @@ class Part:
 
     def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Part:
         """Returns the part shifted."""
-        return replace(self, corners=self.corners + (x, y, z))
+        return replace(self, corners=self.corners + np.array((x, y, z)))
 
     def stretched(self, x: float = 1.0, y: float = 1.0, z: float = 1.0) -> Part:
         """Returns the part scaled by positive factors about the origin."""
@@ -185,22 +185,39 @@ def circle(sides: int, phase: float = 0.0) -> Array:
 
 
 def tube(
-    points: ArrayLike, radii: float | Sequence[float], sides: int, material: int, lids: bool = True
+    points: ArrayLike,
+    radii: float | Sequence[float],
+    sides: int,
+    materials: int | Sequence[int],
+    lids: bool = True,
 ) -> Part:
-    """Returns a round tube along a path [k, 3]; its rings stand across the whole path's run."""
+    """Returns a round tube along a path.
+
+    Args:
+        points: [k, 3] path; rings stand across it, at bends half-way.
+        radii: one, or one for each point.
+        sides: corners of a ring.
+        materials: one, or one for each of the k - 1 stretches.
+        lids: whether both ends are closed.
+    """
     path = np.asarray(points, dtype=np.float64)
-    run = path[-1] - path[0]
-    run /= np.linalg.norm(run)
-    helper = np.array((0.0, 0.0, 1.0) if abs(run[2]) < 0.9 else (1.0, 0.0, 0.0))
-    first = np.cross(helper, run)
-    first /= np.linalg.norm(first)
-    second = np.cross(run, first)
+    runs = np.diff(path, axis=0)
+    runs /= np.linalg.norm(runs, axis=1, keepdims=True)
+    along = np.concatenate((runs[:1], runs[:-1] + runs[1:], runs[-1:]))
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    whole = path[-1] - path[0]
+    upright = abs(whole[2]) > 0.9 * np.linalg.norm(whole)
+    first = np.cross((1.0, 0.0, 0.0) if upright else (0.0, 0.0, 1.0), along)
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = np.cross(along, first)
     unit = circle(sides, 0.5)
-    ring = unit[:, :1] * first + unit[:, 1:] * second
+    ring = unit[:, :1] * first[:, None] + unit[:, 1:] * second[:, None]
     radius = np.broadcast_to(np.asarray(radii, dtype=np.float64), len(path))
     rings = path[:, None] + radius[:, None, None] * ring
-    lid = material if lids else None
-    return loft(rings, material, start=lid, end=lid).smooth(50 if sides > 6 else 65)
+    chosen = np.broadcast_to(np.asarray(materials, dtype=np.uint8), len(path) - 1)
+    start, end = (int(chosen[0]), int(chosen[-1])) if lids else (None, None)
+    skin = loft(rings, chosen[:, None], start=start, end=end)
+    return skin.smooth(50 if sides > 6 else 75 if sides > 4 else 40)
 
 
 def ellipsoid(
@@ -208,17 +225,17 @@ def ellipsoid(
     radii: Sequence[float],
     sides: int,
     rows: int,
-    material: int,
+    materials: ArrayLike,
     from_share: float = 0.0,
 ) -> Part:
-    """Returns an ellipsoid of `rows` bands, bottom up, smooth.
+    """Returns a smooth ellipsoid.
 
     Args:
         center: metres.
         radii: along x, y, z.
-        sides: corners of a ring.
+        sides: corners of a ring, from +x over +y.
         rows: bands from bottom to top.
-        material: of the whole.
+        materials: one, or broadcast to [rows, sides].
         from_share: 0 for all, 0.5 for the upper half: leaves out the bottom, by angle.
     """
     tilt = np.pi * (np.linspace(from_share, 1.0, rows + 1) - 0.5)
@@ -227,7 +244,7 @@ def ellipsoid(
     rings[..., :2] = np.cos(tilt)[:, None, None] * unit
     rings[..., 2] = np.sin(tilt)[:, None]
     rings[np.abs(rings) < 1e-12] = 0.0
-    part = loft(rings, material)
+    part = loft(rings, materials)
     round_normals = part.corners / np.linalg.norm(part.corners, axis=2, keepdims=True)
     return replace(part, normals=round_normals).stretched(*radii).moved(*center)
 

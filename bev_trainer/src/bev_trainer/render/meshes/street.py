@@ -54,7 +54,7 @@ def signal() -> Part:
     colors = (Material.LIGHT_GREEN, Material.LIGHT_YELLOW, Material.LIGHT_RED)
     for material, z in zip(colors, (2.57, 2.89, 3.21), strict=True):
         lamps += [disc((0.06, 0.0, z), 0.115, 'x', 10, material), _hood(z)]
-    button = box((0.05, -0.05, 1.05), (0.13, 0.05, 1.25), Material.LIGHT_YELLOW, 'x-')
+    button = box((0.05, -0.05, 1.05), (0.13, 0.05, 1.25), Material.METAL, 'x-')
     return merge(pole, foot, housing, board, button, *lamps)
 
 
@@ -67,8 +67,10 @@ def _hood(z: float) -> Part:
                  loft((front, back), Material.SIGN_BLACK, closed=False))  # fmt: skip
 
 
-def _upright(x: float, half: float, low: float, high: float) -> Array:
-    return np.array([(x, -half, low), (x, half, low), (x, half, high), (x, -half, high)])
+def _upright(x: float, half: float, low: float, high: float, y: float = 0.0) -> Array:
+    return np.array(
+        [(x, y - half, low), (x, y + half, low), (x, y + half, high), (x, y - half, high)]
+    )
 
 
 def _sign_pole(top: float) -> Part:
@@ -89,9 +91,9 @@ def _clamp(z: float) -> Part:
 def sign_speed() -> Part:
     """Returns a speed limit: black marks on white in a red ring."""
     z, radius = 2.29, 0.31
-    ring = circle(14) * radius + (0.0, z)
+    ring = circle(14) * radius + np.array((0.0, z))
     white = np.column_stack((np.full(14, 0.043), circle(14) * 0.75 * radius + (0.0, z)))
-    digits = [decal(_upright(0.044, half, z + low, z + high) + (0.0, y, 0.0), Material.SIGN_BLACK,
+    digits = [decal(_upright(0.044, half, z + low, z + high, y), Material.SIGN_BLACK,
                     0.001) for y, half, low, high in (
         (-0.07, 0.055, 0.08, 0.12), (-0.07, 0.055, -0.02, 0.02), (-0.07, 0.055, -0.12, -0.08),
         (-0.035, 0.02, -0.12, 0.12), (0.03, 0.02, -0.12, 0.12), (0.115, 0.02, -0.12, 0.12),
@@ -99,7 +101,7 @@ def sign_speed() -> Part:
     )]  # fmt: skip
     return merge(_sign_pole(2.58), _clamp(z), _face(ring, Material.SIGN_RED),
                  polygon(white, Material.SIGN_WHITE),
-                 *(digit.mirrored() for digit in digits))  # fmt: skip
+                 *digits)  # fmt: skip
 
 
 def sign_yield() -> Part:
@@ -115,9 +117,9 @@ def sign_yield() -> Part:
 def sign_stop() -> Part:
     """Returns a red octagon with a white rim and a white bar for the word."""
     z, radius = 2.22, 0.41
-    outline = circle(8, 0.5) * radius + (0.0, z)
+    outline = circle(8, 0.5) * radius + np.array((0.0, z))
     red = np.column_stack((np.full(8, 0.0435), circle(8, 0.5) * 0.91 * radius + (0.0, z)))
-    bars = [polygon(_upright(0.045, 0.045, z - 0.09, z + 0.09) + (0.0, y, 0.0),
+    bars = [polygon(_upright(0.045, 0.045, z - 0.09, z + 0.09, y),
                     Material.SIGN_WHITE) for y in (-0.24, -0.08, 0.08, 0.24)]  # fmt: skip
     return merge(_sign_pole(2.5), _clamp(z), _face(outline, Material.SIGN_WHITE),
                  polygon(red, Material.SIGN_RED), *bars)  # fmt: skip

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bev_trainer.render.mesh import Material
-from bev_trainer.render.meshes.people import head, limb, shoe, torso
+from bev_trainer.render.meshes.riders import Pose, cycle_helmet, full_helmet, rider
 from bev_trainer.render.meshes.shapes import (
     Part,
     both_sides,
@@ -17,80 +15,7 @@ from bev_trainer.render.meshes.shapes import (
     merge,
     tube,
 )
-from bev_trainer.render.meshes.wheels import ring_wheel, spokes
-
-Place = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Pose:
-    """How a rider sits; left side, metres.
-
-    Attributes:
-        seat: x and height of the hips.
-        shoulders: x and height.
-        head: x and height of its middle.
-        hand: on the handlebar.
-        elbow: of the left arm.
-        left_knee: of the left leg.
-        left_ankle: likewise.
-        right_knee: of the right leg, y negative.
-        right_ankle: likewise.
-    """
-
-    seat: tuple[float, float]
-    shoulders: tuple[float, float]
-    head: tuple[float, float]
-    hand: Place
-    elbow: Place
-    left_knee: Place
-    left_ankle: Place
-    right_knee: Place
-    right_ankle: Place
-
-
-def rider(pose: Pose, jacket: int, helmet: int, full_face: bool) -> Part:
-    """Returns a seated person."""
-    (seat_x, seat_z), (top_x, top_z) = pose.seat, pose.shoulders
-    middle_x, middle_z = 0.45 * seat_x + 0.55 * top_x - 0.02, 0.45 * seat_z + 0.55 * top_z
-    trunk = torso(
-        (
-            (seat_z - 0.10, seat_x, 0.14, 0.165),
-            (middle_z, middle_x, 0.135, 0.17),
-            (top_z, top_x, 0.115, 0.20),
-            (top_z + 0.09, top_x + 0.03, 0.055, 0.07),
-        ),
-        jacket,
-        7,
-    )
-    arm = limb(
-        ((top_x, 0.195, top_z), pose.elbow, pose.hand), (0.058, 0.048, 0.036), jacket, 5
-    )  # fmt: skip
-    hand = tube((pose.hand, (pose.hand[0] + 0.09, pose.hand[1] - 0.01, pose.hand[2])), 0.04, 3,
-                Material.SKIN)  # fmt: skip
-    legs = [
-        _leg((seat_x, side * 0.09, seat_z), knee, ankle)
-        for side, knee, ankle in ((1, pose.left_knee, pose.left_ankle),
-                                  (-1, pose.right_knee, pose.right_ankle))
-    ]  # fmt: skip
-    return merge(trunk, both_sides(merge(arm, hand)), *legs, _helmet_head(pose, helmet, full_face))
-
-
-def _leg(hip: Place, knee: Place, ankle: Place) -> Part:
-    trousers = limb((hip, knee, ankle), (0.09, 0.068, 0.046), Material.CLOTH_DARK, 5)
-    x, y, z = ankle
-    return merge(trousers, shoe(x, y, 0.25, 0.09, Material.PLASTIC).moved(z=z - 0.07))
-
-
-def _helmet_head(pose: Pose, helmet: int, full_face: bool) -> Part:
-    x, z = pose.head
-    if full_face:
-        shell = ellipsoid((x, 0.0, z), (0.145, 0.128, 0.150), 8, 4, helmet)
-        visor = ellipsoid((x + 0.028, 0.0, z + 0.015), (0.130, 0.112, 0.075), 8, 2, Material.GLASS)
-        return merge(shell, visor)
-    skull = head(x, z, 0.235, hair=None)
-    cap = ellipsoid((x - 0.005, 0.0, z + 0.045), (0.135, 0.098, 0.100), 7, 2, helmet, 0.46)
-    return merge(skull, cap)
+from bev_trainer.render.meshes.wheels import ring_wheel, solid_wheel, spokes
 
 
 def bicycle() -> Part:
@@ -98,7 +23,7 @@ def bicycle() -> Part:
     rear, front, radius = -0.55, 0.53, 0.345
     hub, crank, saddle = (rear, 0.0, radius), (-0.06, 0.0, 0.29), (-0.24, 0.0, 0.90)
     steer, bar = (0.33, 0.0, 0.86), (0.28, 0.0, 1.05)
-    tubes = ((hub, crank), (hub, saddle), (crank, saddle), (saddle[:2] + (0.84,), steer),
+    tubes = ((hub, crank), (hub, saddle), (crank, saddle), ((*saddle[:2], 0.84), steer),
              (crank, steer), (bar, (front, 0.0, radius)))  # fmt: skip
     frame = [tube(pair, 0.022, 3, Material.PAINT, lids=False) for pair in tubes]
     grip = tube(((0.30, -0.29, 1.05), (0.30, 0.29, 1.05)), 0.018, 3, Material.PLASTIC)
@@ -115,7 +40,7 @@ def bicycle() -> Part:
     return merge(
         ring_wheel(rear, radius, 0.045), ring_wheel(front, radius, 0.045),
         spokes(rear, radius, 2, 0.02), spokes(front, radius, 2, 0.02), *frame, grip, seat, lamp,
-        tail, guard, rider(pose, Material.CLOTH, Material.SIGN_WHITE, False),
+        tail, guard, rider(pose, Material.CLOTH, cycle_helmet(Material.SIGN_WHITE), 0.25),
     )  # fmt: skip
 
 
@@ -131,7 +56,7 @@ def cargo_bicycle() -> Part:
     rear, front, radius, small = -0.90, 0.93, 0.32, 0.26
     hub, crank, saddle = (rear, 0.0, radius), (-0.45, 0.0, 0.29), (-0.62, 0.0, 0.90)
     steer, bar = (-0.06, 0.0, 0.60), (-0.12, 0.0, 1.05)
-    tubes = ((hub, crank), (hub, saddle), (crank, saddle), (saddle[:2] + (0.80,), steer),
+    tubes = ((hub, crank), (hub, saddle), (crank, saddle), ((*saddle[:2], 0.80), steer),
              (crank, (front - 0.18, 0.0, 0.30)), (steer, bar), ((front - 0.2, 0.0, 0.62),
                                                             (front, 0.0, small)))  # fmt: skip
     frame = [tube(pair, 0.025, 3, Material.PLASTIC, lids=False) for pair in tubes]
@@ -156,32 +81,38 @@ def cargo_bicycle() -> Part:
     return merge(
         ring_wheel(rear, radius, 0.05), ring_wheel(front, small, 0.05, 10),
         spokes(rear, radius, 2, 0.02), *frame, grip, seat, tub, band, tail, lamp,
-        rider(pose, Material.CLOTH, Material.PLASTIC, False),
+        rider(pose, Material.CLOTH, cycle_helmet(Material.PLASTIC), 0.25),
     )  # fmt: skip
 
 
-def _hub(x: float, radius: float, half: float) -> Part:
-    return both_sides(disc((x, half, 0.31), radius, 'y', 6, Material.METAL))
+def _flat_mirror(x: float, y: float, z: float) -> Part:
+    return box((x, y - 0.06, z - 0.04), (x + 0.03, y + 0.06, z + 0.04), Material.PLASTIC, 'y-y+z-')
 
 
 def motorcycle() -> Part:
     """Returns a naked road motorcycle with its rider."""
     rear, front, radius = -0.725, 0.735, 0.31
-    tank = ellipsoid((0.10, 0.0, 0.80), (0.30, 0.15, 0.15), 7, 3, Material.PAINT)
-    seat = box((-0.62, -0.13, 0.76), (-0.10, 0.13, 0.84), Material.PLASTIC, 'z-')
+    tank = ellipsoid((0.10, 0.0, 0.80), (0.30, 0.15, 0.15), 6, 3, Material.PAINT)
+    seat = box((-0.62, -0.13, 0.76), (-0.10, 0.13, 0.84), Material.PLASTIC, 'z-x+')
     tail = loft(
         (((-0.92, 0.07, 0.84), (-0.92, 0.07, 0.90), (-0.92, -0.07, 0.90), (-0.92, -0.07, 0.84)),
          ((-0.35, 0.13, 0.66), (-0.35, 0.13, 0.80), (-0.35, -0.13, 0.80), (-0.35, -0.13, 0.66))),
         Material.PAINT, start=Material.TAILLIGHT,
     )  # fmt: skip
-    engine = box((-0.30, -0.17, 0.26), (0.28, 0.17, 0.64), Material.METAL)
-    fork = both_sides(tube(((front, 0.08, 0.31), (0.46, 0.08, 0.96)), 0.03, 3, Material.METAL))
-    swing = both_sides(tube(((rear, 0.08, 0.31), (-0.2, 0.08, 0.40)), 0.035, 3, Material.PLASTIC))
-    pipe = tube(((-0.05, -0.16, 0.30), (-0.80, -0.18, 0.42)), (0.05, 0.065), 5, Material.METAL)
-    bar = tube(((0.34, -0.38, 1.04), (0.34, 0.38, 1.04)), 0.02, 3, Material.PLASTIC)
-    lamp = ellipsoid((0.52, 0.0, 0.88), (0.10, 0.10, 0.11), 6, 3, Material.PLASTIC)
+    engine = box((-0.30, -0.17, 0.26), (0.28, 0.17, 0.64), Material.METAL, 'z-z+')
+    fork = both_sides(
+        tube(((front, 0.08, 0.31), (0.46, 0.08, 0.96)), 0.03, 3, Material.METAL, lids=False)
+    )
+    swing = both_sides(
+        tube(((rear, 0.08, 0.31), (-0.2, 0.08, 0.40)), 0.035, 3, Material.PLASTIC, lids=False)
+    )
+    pipe = tube(((-0.05, -0.16, 0.30), (-0.80, -0.18, 0.42)), (0.05, 0.065), 4, Material.METAL)
+    bar = tube(((0.34, -0.38, 1.04), (0.34, 0.38, 1.04)), 0.02, 3, Material.PLASTIC, lids=False)
+    lamp = tube(
+        ((0.42, 0.0, 0.90), (0.62, 0.0, 0.88)), (0.06, 0.11), 6, Material.PLASTIC, lids=False
+    )
     glass = disc((0.625, 0.0, 0.88), 0.095, 'x', 6, Material.HEADLIGHT)
-    mirrors = both_sides(box((0.38, 0.28, 1.12), (0.41, 0.40, 1.20), Material.PLASTIC))
+    mirrors = both_sides(_flat_mirror(0.38, 0.34, 1.16))
     plate_corners = [(-1.0, -0.09, 0.50), (-1.0, 0.09, 0.50), (-0.95, 0.09, 0.68),
                      (-0.95, -0.09, 0.68)][::-1]  # fmt: skip
     pose = Pose(
@@ -191,10 +122,10 @@ def motorcycle() -> Part:
         right_knee=(0.10, -0.22, 0.78), right_ankle=(-0.24, -0.20, 0.40),
     )  # fmt: skip
     return merge(
-        ring_wheel(rear, radius, 0.12, 10), ring_wheel(front, radius, 0.10, 10),
-        _hub(rear, 0.21, 0.03), _hub(front, 0.21, 0.03), tank, seat, tail, engine, fork, swing,
+        solid_wheel(rear, radius, 0.12), solid_wheel(front, radius, 0.10),
+        tank, seat, tail, engine, fork, swing,
         pipe, bar, lamp, glass, mirrors, decal(plate_corners, Material.PLATE),
-        rider(pose, Material.CLOTH_DARK, Material.PAINT, True),
+        rider(pose, Material.CLOTH_DARK, full_helmet(Material.PAINT), 0.30),
     )  # fmt: skip
 
 
@@ -219,8 +150,9 @@ def scooter() -> Part:
     fork = tube(((front, 0.0, 0.24), (0.40, 0.0, 0.80)), 0.05, 3, Material.PLASTIC, lids=False)
     bar = tube(((0.30, -0.34, 1.00), (0.30, 0.34, 1.00)), 0.022, 3, Material.PLASTIC)
     lamp = disc((0.50, 0.0, 0.86), 0.08, 'x', 6, Material.HEADLIGHT)
-    mirrors = both_sides(box((0.30, 0.24, 1.10), (0.33, 0.36, 1.18), Material.PLASTIC))
-    plate = [(-0.90, 0.09, 0.40), (-0.90, -0.09, 0.40), (-0.87, -0.09, 0.52), (-0.87, 0.09, 0.52)]
+    mirrors = both_sides(_flat_mirror(0.30, 0.30, 1.14))
+    plate = [(-0.90, 0.09, 0.40), (-0.90, -0.09, 0.40), (-0.87, -0.09, 0.52),
+             (-0.87, 0.09, 0.52)]  # fmt: skip
     pose = Pose(
         seat=(-0.34, 0.93), shoulders=(-0.24, 1.36), head=(-0.19, 1.54),
         hand=(0.24, 0.27, 1.02), elbow=(-0.06, 0.30, 1.08),
@@ -228,9 +160,8 @@ def scooter() -> Part:
         right_knee=(0.12, -0.17, 0.78), right_ankle=(0.10, -0.13, 0.36),
     )  # fmt: skip
     return merge(
-        ring_wheel(rear, radius, 0.10, 10), ring_wheel(front, radius, 0.09, 10),
-        both_sides(merge(disc((rear, 0.03, radius), 0.16, 'y', 6, Material.METAL),
-                         disc((front, 0.03, radius), 0.16, 'y', 6, Material.METAL))),
+        solid_wheel(rear, radius, 0.10), solid_wheel(front, radius, 0.09),
         hull, seat, board, shield, fender, fork, bar, lamp, mirrors,
-        decal(plate, Material.PLATE), rider(pose, Material.CLOTH_DARK, Material.PAINT, True),
+        decal(plate, Material.PLATE),
+        rider(pose, Material.CLOTH_DARK, full_helmet(Material.PAINT), 0.30),
     )  # fmt: skip

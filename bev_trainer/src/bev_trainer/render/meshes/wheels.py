@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bev_trainer.render.mesh import Material
-from bev_trainer.render.meshes.shapes import Part, circle, disc, loft, merge, polygon
+from bev_trainer.render.meshes.shapes import Array, Part, circle, disc, loft, merge, polygon
 
 
 def car_wheel(
@@ -35,28 +35,43 @@ def car_wheel(
     parts = [tread, face, hub, cap]
     if arch_radius > 0:
         angles = np.linspace(-0.15, np.pi + 0.15, 9)
-        arch = np.zeros((9, 3))
-        arch[:, 0], arch[:, 2] = -np.cos(angles) * arch_radius, np.sin(angles) * arch_radius
-        parts.append(polygon(arch + (0.0, -0.006, radius), Material.PLASTIC))
+        arch = np.full((9, 3), -0.006)
+        arch[:, 0] = -np.cos(angles) * arch_radius
+        arch[:, 2] = radius + np.sin(angles) * arch_radius
+        parts.append(polygon(arch, Material.PLASTIC))
     return merge(*parts).moved(x, y)
 
 
 def ring_wheel(
     x: float, radius: float, tyre: float, sides: int = 12, material: int = Material.RUBBER
 ) -> Part:
-    """Returns a tyre in the x-z plane at y = 0 that stands on the ground, see-through."""
+    """Returns a see-through tyre in the x-z plane at y = 0 that stands on the ground.
+
+    What it shows towards its hub is left out.
+    """
+    outer, left, right = (_hoop(sides, radius, part, y) for part, y in _tyre(radius, tyre))
+    return loft((right, outer, left), material).smooth(35).moved(x)
+
+
+def solid_wheel(x: float, radius: float, tyre: float, sides: int = 9) -> Part:
+    """Returns a tyre in the x-z plane at y = 0, with a disc for spokes and brakes."""
+    outer, left, right = (_hoop(sides, radius, part, y) for part, y in _tyre(radius, tyre))
+    skin = loft((right, outer, left), Material.RUBBER).smooth(35)
+    hub = polygon(left[::-1] - (0.0, 0.01, 0.0), Material.METAL)
+    return merge(skin, hub, hub.mirrored()).moved(x)
+
+
+def _tyre(radius: float, tyre: float) -> tuple[tuple[float, float], ...]:
+    """Returns the corners of the cross-section: share of the radius, and y."""
+    inner = 1.0 - tyre / radius
+    return (1.0, 0.0), (inner, tyre * 0.45), (inner, -tyre * 0.45)
+
+
+def _hoop(sides: int, radius: float, part: float, y: float) -> Array:
     unit = circle(sides)
-    rings = []
-    for part, y in (
-        (1.0, 0.0),
-        (1.0 - tyre / radius, tyre * 0.45),
-        (1.0 - tyre / radius, -tyre * 0.45),
-    ):
-        points = np.zeros((sides, 3))
-        points[:, 0], points[:, 1] = unit[:, 0] * radius * part, y
-        points[:, 2] = radius + unit[:, 1] * radius * part
-        rings.append(points)
-    return loft([*rings, rings[0]], material).smooth(35).moved(x)
+    ring = np.full((sides, 3), y)
+    ring[:, 0], ring[:, 2] = unit[:, 0] * radius * part, radius + unit[:, 1] * radius * part
+    return ring
 
 
 def spokes(x: float, radius: float, count: int, thickness: float) -> Part:
