@@ -40,6 +40,9 @@ _MANNERS: dict[SemanticClass, tuple[str, ...]] = {
     SemanticClass.BICYCLE: ('1.0', '2.2', '5.5', '1.6', '1.2', 'right', '0.5', '0.5', 'bicycle'),
 }  # fmt: skip
 _WALKING_SPEED = {'adult': 1.38, 'adult_coat': 1.28, 'child': 1.15}
+# Long vehicles keep to ways on which their rear does not cut corners.
+_LONG_TURN_WEIGHT = {'s': 1.0, 'r': 0.02, 'R': 0.3, 'l': 0.3, 'L': 0.6}
+_LONG_M = 7.0
 _TURN_WEIGHT = {'s': 1.0, 'r': 0.6, 'R': 0.8, 'l': 0.5, 'L': 0.8}
 
 
@@ -64,7 +67,13 @@ def write_demand(
     for crowd in (drivers,) if on_road else (walkers,):
         for place in rng.choice(len(crowd), size=min(egos, len(crowd)), replace=False):
             crowd[int(place)] = EGO_TYPE
-    lines = [_drive(f'v{i:03d}', t, net, end_s, rng) for i, t in enumerate(drivers)]
+    sizes = {
+        EGO_TYPE: vehicle.length_m,
+        **{model.name: model.length_m for model in MODELS.values()},
+    }
+    lines = [
+        _drive(f'v{i:03d}', t, sizes[t] > _LONG_M, net, end_s, rng) for i, t in enumerate(drivers)
+    ]
     footways = _footways(net)
     lines += [_walk(f'p{i:03d}', t, footways, end_s, rng) for i, t in enumerate(walkers)]
     lines.sort(key=lambda line: line[0])
@@ -124,7 +133,7 @@ def _walker_models(count: int, rng: np.random.Generator) -> list[str]:
 
 
 def _drive(
-    name: str, type_name: str, net: NetFile, end_s: float, rng: np.random.Generator
+    name: str, type_name: str, long: bool, net: NetFile, end_s: float, rng: np.random.Generator
 ) -> tuple[float, str]:
     """Returns (departure, XML) of a vehicle on a random way."""
     edges = sorted(net.edges)
@@ -137,7 +146,9 @@ def _drive(
         if not options:
             break
         names = sorted(options)
-        weights = np.array([_TURN_WEIGHT.get(options[n], 0.05) for n in names])
+        weights = np.array(
+            [(_LONG_TURN_WEIGHT if long else _TURN_WEIGHT).get(options[n], 0.05) for n in names]
+        )
         edge = names[int(rng.choice(len(names), p=weights / weights.sum()))]
         way.append(edge)
         rest_m -= length_of[edge]

@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float64]
 SIDEWALK_M = 2.4
 PARKING_M = 2.2
 CORNER_M = 28.0
+LEAST_STREETS = 16
+_TRIES = 20
 FAMILIES = ('rand', 'grid', 'spider')
 
 
@@ -69,10 +71,14 @@ def plan_streets(rng: np.random.Generator, radius_m: float, folder: Path) -> Str
     Raises:
         SimulationError: SUMO fails, or the random network is too small to drive in.
     """
-    graph = _core(_generated(rng, radius_m, folder), radius_m)
-    streets = _chains(graph)
-    if len(streets) < 5:
-        raise SimulationError('the random network came out too small')
+    least = int(LEAST_STREETS * min(1.0, (radius_m / 230.0) ** 2))
+    for _ in range(_TRIES):
+        graph = _core(_generated(rng, radius_m, folder), radius_m)
+        streets = _chains(graph)
+        if len(streets) >= least:
+            break
+    else:
+        raise SimulationError(f'netgenerate made no network of {least} streets')
     streets = _with_classes(streets, graph, rng)
     streets = _with_bends(streets, rng)
     used = sorted({name for street in streets for name in (street.start, street.end)})
