@@ -1,0 +1,64 @@
+"""Collects the object table of a drive while it is being made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.geometry.camera import Camera
+from bev_perception.geometry.pose import invert
+from bev_trainer.dataset.object_table import ObjectTable, column_types
+from bev_trainer.labels.silhouette import silhouette_pixels
+from bev_trainer.simulate.scenario_boxes import boxes_at
+from bev_trainer.world.world import Scenario
+
+
+class ObjectLog:
+    """Rows of an `ObjectTable`, filled frame by frame.
+
+    Args:
+        scenario: the drive.
+        cameras: of the rig.
+        frames: number of frames.
+    """
+
+    def __init__(self, scenario: Scenario, cameras: Sequence[Camera], frames: int) -> None:
+        types = column_types(len(scenario.others), frames, len(cameras))
+        self._columns = {name: np.zeros(shape, dtype) for name, (dtype, shape) in types.items()}
+        self._scenario = scenario
+        self._cameras = cameras
+
+    def add(self, frame: int, time_s: float) -> None:
+        """Notes where everyone is at the reference instant of a frame."""
+        boxes = boxes_at(self._scenario, time_s)
+        rows = boxes.instance.astype(np.int64) - 1
+        self._columns['present'][rows, frame] = True
+        self._columns['x_m'][rows, frame] = boxes.center_m[:, 0]
+        self._columns['y_m'][rows, frame] = boxes.center_m[:, 1]
+        self._columns['yaw_rad'][rows, frame] = boxes.yaw_rad
+        self._columns['velocity_mps'][rows, frame] = boxes.velocity_mps
+        self._columns['acceleration_mps2'][rows, frame] = boxes.acceleration_mps2
+
+    def add_view(
+        self, frame: int, camera: int, instances: NDArray[np.uint16], time_s: float
+    ) -> None:
+        """Notes how much of everyone one camera shows in its image [H, W] at its own instant.
+
+        What the outline estimates from the shape alone is never less than what was seen.
+        """
+        scenario = self._scenario
+        count = len(scenario.others) + 1
+        visible = np.bincount(instances.ravel(), minlength=count)[1:]
+        boxes = boxes_at(scenario, time_s).transformed(invert(scenario.world_T_base(time_s)))
+        models = [scenario.others[int(instance) - 1].model for instance in boxes.instance]
+        rows = boxes.instance.astype(np.int64) - 1
+        whole = np.zeros(count - 1, np.float32)
+        whole[rows] = silhouette_pixels(self._cameras[camera], boxes, models)
+        self._columns['visible_pixels'][:, frame, camera] = visible
+        self._columns['silhouette_pixels'][:, frame, camera] = np.maximum(whole, visible)
+
+    def table(self) -> ObjectTable:
+        """Returns the table."""
+        return ObjectTable(**self._columns)
