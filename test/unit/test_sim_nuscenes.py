@@ -20,8 +20,11 @@ from bev_trainer.dataset.nuscenes.scene import key_frames
 from bev_trainer.dataset.nuscenes.writer import write_nuscenes
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.errors import DatasetError
+from bev_trainer.world.classes import GroundLayer
+from bev_trainer.world.ground_raster import GroundRaster
 from scipy.spatial.transform import Rotation
 from support.bags import assert_one_line
+from support.box_caster import ground_layers
 from support.drives import ACTORS, START_NS, Actor, SmallDrive, rig_of_lenses, straight
 
 from bev_perception.errors import BevError
@@ -392,9 +395,46 @@ def test_scan_and_the_points_on_boxes(folder: Path, export: Export, drives: list
     assert len(plain) >= 5 and all(row['num_lidar_pts'] > 0 for row in plain)
 
 
+def test_points_lie_where_the_vehicle_was_when_each_camera_fired(
+    folder: Path, export: Export
+) -> None:
+    """On the sides of what stands, to the centimetre: in 12 ms the vehicle goes on by 7 cm."""
+    rows = annotated(export, 'drive_000000')
+    on_adult = 0
+    for scan in readings(export, 'drive_000000', 'LIDAR_TOP'):
+        points = np.fromfile(folder / scan['filename'], '<f4').reshape(-1, 5)[:, :3]
+        world = points @ matrix(scan['pose'])[:3, :3].T + matrix(scan['pose'])[:3, 3]
+        for row in rows:
+            if row['id'] not in (2, 6) or row['sample_token'] != scan['sample_token']:
+                continue
+            width, length, height = row['size']
+            local = np.abs((world - row['translation']) @ matrix(row)[:3, :3])
+            beyond = (local - np.array([length, width, height]) / 2).max(axis=1)
+            near = (beyond < 0.2) & (world[:, 2] > 0.1)
+            assert 0.9 * row['num_lidar_pts'] <= near.sum() <= row['num_lidar_pts']
+            assert np.abs(beyond[near]).max(initial=0.0) < 0.02
+            on_adult += near.sum() if row['id'] == 6 else 0
+    assert on_adult > 20
+
+
 def on_mask(picture: np.ndarray, x_m: float, y_m: float) -> bool:
     column, row = round(x_m / MASK_M), round(len(picture) - y_m / MASK_M)
     return bool(picture[row, column])
+
+
+def assert_same_ground(picture: np.ndarray, ground: GroundRaster) -> None:
+    """Compares every pixel with the ground under its point, but where two cells meet."""
+    height, width = picture.shape
+    rows, columns = np.mgrid[1:height, 0:width]
+    point = np.stack([columns * MASK_M, (height - rows) * MASK_M], axis=-1)
+    here, there = (
+        (ground_layers(ground, point + shift) & np.uint8(GroundLayer.DRIVABLE)) > 0
+        for shift in (-1e-6, 1e-6)
+    )
+    clear = here == there
+    assert clear.mean() > 0.99 and here.any()
+    np.testing.assert_array_equal(picture[1:][clear] == 255, here[clear])
+    assert not picture[0].any()
 
 
 def test_map_masks(folder: Path, export: Export) -> None:
@@ -413,6 +453,7 @@ def test_map_masks(folder: Path, export: Export) -> None:
         ):  # fmt: skip
             at = start @ (x, y, 0.0, 1.0)
             assert on_mask(picture, at[0], at[1]) is expected, (x, y)
+        assert_same_ground(picture, sketch.ground())
     assert (folder / 'maps' / 'net_000007.geojson').read_text() == '{"a": 1}'
     assert not (folder / 'maps' / 'net_000000.geojson').exists()
 
