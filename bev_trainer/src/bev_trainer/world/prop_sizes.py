@@ -10,7 +10,7 @@ PROP_SIZES_M: dict[str, tuple[float, float, float]] = {
     'tree_conifer': (4.2, 4.2, 9.0),
     'bush': (1.6, 1.6, 1.1),
     'hedge': (4.0, 0.8, 1.2),
-    'street_lamp': (1.6, 0.30, 7.0),
+    'street_lamp': (2.2, 0.30, 7.0),
     'signal': (0.44, 0.34, 3.4),
     'sign_speed': (0.09, 0.62, 2.6),
     'sign_yield': (0.09, 0.80, 2.6),

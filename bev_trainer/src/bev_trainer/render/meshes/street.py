@@ -21,19 +21,19 @@ from bev_trainer.render.meshes.shapes import (
 
 def street_lamp() -> Part:
     """Returns a pole at the rear of the box with an arm that holds the lamp ahead."""
-    pole_x, tip = -0.68, 0.80
+    pole_x, tip = -0.98, 1.10
     pole = tube(((pole_x, 0.0, 0.0), (pole_x, 0.0, 6.6)), (0.09, 0.055), 7, Material.POLE)
     foot = tube(((pole_x, 0.0, 0.0), (pole_x, 0.0, 0.9)), (0.12, 0.11), 7, Material.POLE)
     arm = [tube(pair, 0.045, 5, Material.POLE, lids=False) for pair in (
         ((pole_x, 0.0, 6.5), (pole_x + 0.35, 0.0, 6.86)),
-        ((pole_x + 0.35, 0.0, 6.86), (0.30, 0.0, 6.93)),
+        ((pole_x + 0.35, 0.0, 6.86), (0.60, 0.0, 6.93)),
     )]  # fmt: skip
     head = loft(
-        (_rectangle(0.20, tip, 0.15, 6.86), _rectangle(0.20, tip, 0.15, 6.94),
-         _rectangle(0.28, tip - 0.12, 0.07, 7.0)),
+        (_rectangle(0.46, tip, 0.15, 6.86), _rectangle(0.46, tip, 0.15, 6.94),
+         _rectangle(0.54, tip - 0.12, 0.07, 7.0)),
         Material.POLE, end=Material.POLE,
     )  # fmt: skip
-    glass = polygon(_rectangle(0.20, tip, 0.15, 6.86)[::-1], Material.LAMP)
+    glass = polygon(_rectangle(0.46, tip, 0.15, 6.86)[::-1], Material.LAMP)
     return merge(pole, foot, *arm, head, glass)
 
 
