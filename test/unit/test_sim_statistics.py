@@ -173,7 +173,7 @@ def test_a_drive_without_road_users_or_motion(tmp_path: Path) -> None:
 def test_histograms_lose_nothing_and_agree_with_numpy(values: list[float]) -> None:
     counts = histogram(np.array(values), s.DISTANCE_M)
     assert counts.sum() == len(values)
-    inner = [value for value in values if 0.0 <= value < 95.0]
+    inner = [value for value in values if 0.0 <= value < 115.0]
     assert counts[:-1].sum() - np.sum(np.array(values) < 0.0) == len(inner)
     expected, _ = np.histogram(inner, s.DISTANCE_M)
     assert counts[1:-1].tolist() == expected[1:-1].tolist()

@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[SemanticClass, ...]] = {
 CLASS_NAMES = tuple(item.label for item in OBJECT_CLASSES)
 
 # Edges of the bins; the last bin of each takes all that is beyond it, too.
-DISTANCE_M = np.arange(0.0, 105.0, 5.0)
+DISTANCE_M = np.arange(0.0, 125.0, 5.0)
 SPEED_MPS = np.concatenate([[0.0, 0.1], np.arange(1.0, 26.0)])
 VISIBLE_SHARE = np.concatenate([[0.0, 1e-6], np.arange(0.1, 1.05, 0.1)])
 PER_FRAME = np.arange(0.0, 105.0, 5.0)

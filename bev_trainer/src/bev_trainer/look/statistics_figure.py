@@ -71,7 +71,13 @@ def _draw(figure: Figure, counted: Statistics, name: str) -> None:
     )
     axes = [figure.add_subplot(places[i, j]) for i in range(3) for j in range(4)]
     _draw_classes(axes[0], counted)
-    _draw_groups(axes[1], 'Distance', 'from the ego vehicle [m]', s.DISTANCE_M, counted.distance)
+    _draw_groups(
+        axes[1],
+        'Distance',
+        'from the ego vehicle [m], last bin: and beyond',
+        s.DISTANCE_M,
+        counted.distance,
+    )
     _draw_speeds(axes[2], counted)
     _draw_visibility(axes[3], counted)
     _draw_bars(axes[4], 'Road users per frame', 'seen', s.PER_FRAME, counted.per_frame, 'frames')
@@ -80,7 +86,7 @@ def _draw(figure: Figure, counted: Statistics, name: str) -> None:
         axes[6], 'Ego yaw rate', '[deg/s], left positive, logarithmic', s.EGO_YAW_RATE_DEGPS,
         counted.ego_yaw_rate, 'frames', log=True,
     )  # fmt: skip
-    title = f'Observed cells: {observed_share(counted):.0%} on average'
+    title = f'Observed cells: mean {observed_share(counted):.0%}'
     _draw_bars(
         axes[7], title, 'share of the grid [%]', 100 * s.OBSERVED_SHARE, counted.observed,
         'label frames',
@@ -110,7 +116,7 @@ def _draw_headline(figure: Figure, counted: Statistics, name: str) -> None:
 def _draw_classes(axes: Axes, counted: Statistics) -> None:
     axes.set_title('Road users')
     rows = np.arange(len(CLASS_NAMES))
-    axes.barh(rows, counted.road_users, color=_PALE, height=0.72, label='come near')
+    axes.barh(rows, counted.road_users, color=_PALE, height=0.72, label='all')
     axes.barh(rows, counted.seen_road_users, color=_BAR, height=0.72, label='seen')
     limit = max(1, int(counted.road_users.max()))
     for row, (near, seen) in enumerate(
@@ -181,9 +187,9 @@ def _draw_shares(axes: Axes, title: str, counts: Counter[str]) -> None:
     axes.barh(rows, share, color=_BAR, height=0.66)
     for row, (value, (_, count)) in enumerate(zip(share, named, strict=True)):
         axes.text(value + 1.5, row, f'{value:.0f} %  ({count})', va='center', fontsize=9.5)
-    axes.set_yticks(rows, [_words(name) for name, _ in named], color=_INK)
+    axes.set_yticks(rows, [name for name, _ in named], color=_INK)
     axes.set_ylim(max(len(named), 4) - 0.4, -0.6)
-    axes.set_xlim(0, max(1.0, share.max(initial=0.0)) * 1.32)
+    axes.set_xlim(0, max(1.0, share.max(initial=0.0)) * 1.55)
     axes.tick_params(length=0)
     axes.set_xticks([])
     axes.spines['bottom'].set_visible(False)
@@ -215,7 +221,13 @@ def _draw_group_totals(axes: Axes, counted: Statistics) -> None:
 
 
 def _legend_above(axes: Axes) -> None:
-    axes.legend(loc='lower right', bbox_to_anchor=(1.03, 0.98), ncols=2, columnspacing=1.0)
+    axes.legend(
+        loc='lower right',
+        bbox_to_anchor=(1.03, 0.98),
+        ncols=2,
+        columnspacing=1.0,
+        handlelength=1.2,
+    )
 
 
 def _frame(axes: Axes, title: str, label: str, what: str, log: bool) -> None:
