@@ -15,14 +15,14 @@ from bev_trainer.labels.boxes import BoxArray
 from bev_trainer.world.classes import GROUND_CLASSES
 
 _POINTS_PER_CELL = 2  # along each side
-_MARGIN_M = 4.0
+_MARGIN_M = 4.0  # what a base usually moves until a camera fires, at the corners of the grid
 _IS_GROUND = np.isin(np.arange(256), [int(item) for item in GROUND_CLASSES])
 
 
 class _Lattice(NamedTuple):
     """Ground points that lie in the picture of one camera: place in its base frame, and pixel.
 
-    x and y are in cells, counted from the lower corner of the padded grid.
+    x and y are in cells, counted from the lower corner of the rimmed grid.
     """
 
     x: NDArray[np.float32]
@@ -51,14 +51,10 @@ class ObservedCells:
     def __init__(self, cameras: Sequence[Camera], grid: BevGrid) -> None:
         self._grid = grid
         self._cameras = tuple(cameras)
-        # Points reach one margin beyond the grid, and motion carries them one further at most:
-        # on the padded grid all indices are good.
-        self._margin = int(np.ceil(_MARGIN_M / grid.resolution_m))
-        pad = 2 * self._margin + 1
-        self._origin_m = np.array([grid.x_min_m, grid.y_min_m]) - pad * grid.resolution_m
-        self._padded = (grid.size_y + 2 * pad, grid.size_x + 2 * pad)
-        self._inner = (slice(pad, pad + grid.size_y), slice(pad, pad + grid.size_x))
-        self._lattices = [self._lattice(camera) for camera in self._cameras]
+        # A rim of one cell takes all points that lie outside.
+        self._rimmed = (grid.size_y + 2, grid.size_x + 2)
+        self._origin_m = np.array([grid.x_min_m, grid.y_min_m]) - grid.resolution_m
+        self._reach(_MARGIN_M)
 
     def observe(
         self,
@@ -77,9 +73,13 @@ class ObservedCells:
                 to that at the reference instant. None: all cameras fire at the reference instant.
 
         Raises:
-            ValueError: an image does not have its camera's size, or the base moves by more than
-                4 m somewhere on the grid.
+            ValueError: an image does not have its camera's size.
         """
+        still = [np.eye(4)] * len(self._cameras)
+        motions = still if base_T_camera_base is None else base_T_camera_base
+        farthest_m = max((self._largest_move(motion) for motion in motions), default=0.0)
+        if farthest_m > self._margin_m:
+            self._reach(2.0 * farthest_m)
         observed = np.zeros((len(self._cameras), *self._grid.shape), np.bool_)
         rows = np.full(65536, -1, np.int32)
         rows[boxes.instance] = np.arange(len(boxes))
@@ -87,15 +87,13 @@ class ObservedCells:
         for index, camera in enumerate(self._cameras):
             if not classes[index].shape == instances[index].shape == (camera.height, camera.width):
                 raise ValueError(f"images of camera '{camera.name}' do not have its size")
-            motion = np.eye(4) if base_T_camera_base is None else base_T_camera_base[index]
-            self._check_motion(motion)
             box = rows[instances[index]].ravel()
             # 0: hidden, 1: ground, 2: a road user.
             kind = np.where(
                 _IS_GROUND[classes[index]].ravel(), np.uint8(1), (box >= 0) * np.uint8(2)
             )
-            cells = self._cells_seen(self._lattices[index], kind, box, outlines, motion)
-            observed[index] = cells.reshape(self._padded)[self._inner]
+            cells = self._cells_seen(self._lattices[index], kind, box, outlines, motions[index])
+            observed[index] = cells.reshape(self._rimmed)[1:-1, 1:-1]
         return observed
 
     def _cells_seen(
@@ -106,22 +104,28 @@ class ObservedCells:
         outlines: NDArray[np.float32],
         motion: Matrix,
     ) -> NDArray[np.bool_]:
-        """Returns which cells of the padded grid, ravelled, one camera observes."""
+        """Returns which cells of the rimmed grid, ravelled, one camera observes."""
         kinds = kind[lattice.pixel]
         seen = np.flatnonzero(kinds)
         x, y = lattice.x[seen], lattice.y[seen]
         if not np.array_equal(motion, np.eye(4)):
             x, y = self._moved(x, y, motion)
-        index = y.astype(np.intp)
-        index *= self._padded[1]
-        index += x.astype(np.int32)
+        rows, columns = self._rimmed
+        index = np.clip(y, 0, rows - 1).astype(np.intp)
+        index *= columns
+        index += np.clip(x, 0, columns - 1).astype(np.int32)
         keep = kinds[seen] == 1
         standing = np.flatnonzero(~keep)
         at = box[lattice.pixel[seen[standing]]]
         keep[standing] = _stand_on(x[standing], y[standing], at, outlines)
-        cells = np.zeros(self._padded[0] * self._padded[1], np.bool_)
+        cells = np.zeros(rows * columns, np.bool_)
         cells[index[keep]] = True
         return cells
+
+    def _reach(self, margin_m: float) -> None:
+        """Lays out the lattices for motion up to a margin: so far they reach beyond the grid."""
+        self._margin_m = margin_m
+        self._lattices = [self._lattice(camera) for camera in self._cameras]
 
     def _outlines(self, boxes: BoxArray) -> NDArray[np.float32]:
         """Returns [6, n] in cells: cosine and sine of the heading, centre along it and to its
@@ -146,9 +150,9 @@ class ObservedCells:
 
     def _lattice(self, camera: Camera) -> _Lattice:
         grid, count = self._grid, _POINTS_PER_CELL
-        pad = 2 * self._margin + 1
+        margin = int(np.ceil(self._margin_m / grid.resolution_m))
         x, y = (
-            pad + (np.arange(-self._margin * count, (size + self._margin) * count) + 0.5) / count
+            1.0 + (np.arange(-margin * count, (size + margin) * count) + 0.5) / count
             for size in (grid.size_x, grid.size_y)
         )
         points = np.zeros((len(y), len(x), 3))
@@ -163,14 +167,14 @@ class ObservedCells:
             pixel[:, 1] * camera.width + pixel[:, 0],
         )
 
-    def _check_motion(self, motion: Matrix) -> None:
+    def _largest_move(self, motion: Matrix) -> float:
+        """Returns how far a motion of the base moves a corner of the grid, along x or y."""
         grid = self._grid
         corners = [
             (x, y) for x in (grid.x_min_m, grid.x_max_m) for y in (grid.y_min_m, grid.y_max_m)
         ]
         moved = corners @ np.asarray(motion)[:2, :2].T + np.asarray(motion)[:2, 3] - corners
-        if np.abs(moved).max() > _MARGIN_M:
-            raise ValueError(f'the base moves by more than {_MARGIN_M:g} m before a camera fires')
+        return float(np.abs(moved).max())
 
 
 def _stand_on(
