@@ -21,6 +21,7 @@ from bev_trainer.world.classes import SemanticClass
 
 EGO_TYPE = 'ego'
 METRES_PER_VEHICLE = 55.0
+MOST_VEHICLES = 110
 CLASS_SHARES: dict[SemanticClass, float] = {
     SemanticClass.CAR: 0.62,
     SemanticClass.VAN: 0.08,
@@ -57,7 +58,7 @@ def write_demand(
     """Writes SUMO's route file: `egos` vehicles under test among busy city traffic."""
     driving = [lane for lane in net.lanes.values() if lane.kind == 'driving']
     total_m = sum(float(lengths(lane.shape_m)[-1]) for lane in driving)
-    count = max(12, round(total_m / METRES_PER_VEHICLE))
+    count = min(max(12, round(total_m / METRES_PER_VEHICLE)), MOST_VEHICLES)
     on_road = vehicle.drives_on == 'road'
     types = [_vehicle_type(model) for model in MODELS.values() if model.wheelbase_m > 0]
     types += [_person_type(model) for model in models_of(SemanticClass.PEDESTRIAN)]
@@ -71,8 +72,10 @@ def write_demand(
         EGO_TYPE: vehicle.length_m,
         **{model.name: model.length_m for model in MODELS.values()},
     }
+    roads = _roads(net)
     lines = [
-        _drive(f'v{i:03d}', t, sizes[t] > _LONG_M, net, end_s, rng) for i, t in enumerate(drivers)
+        _drive(f'v{i:03d}', t, sizes[t] > _LONG_M, roads, end_s, rng)
+        for i, t in enumerate(drivers)
     ]
     footways = _footways(net)
     lines += [_walk(f'p{i:03d}', t, footways, end_s, rng) for i, t in enumerate(walkers)]
@@ -123,7 +126,11 @@ def _ego_type(vehicle: RigFileVehicle) -> str:
 def _drawn_models(count: int, rng: np.random.Generator) -> list[str]:
     names = [m.name for kind in CLASS_SHARES for m in models_of(kind)]
     shares = np.array([CLASS_SHARES[MODELS[n].object_class] * MODELS[n].share for n in names])
-    return [names[i] for i in rng.choice(len(names), size=count, p=shares / shares.sum())]
+    drawn = [names[i] for i in rng.choice(len(names), size=count, p=shares / shares.sum())]
+    for place, kind in enumerate(CLASS_SHARES):
+        if not any(MODELS[name].object_class == kind for name in drawn):
+            drawn[place] = models_of(kind)[0].name
+    return drawn
 
 
 def _walker_models(count: int, rng: np.random.Generator) -> list[str]:
@@ -132,23 +139,34 @@ def _walker_models(count: int, rng: np.random.Generator) -> list[str]:
     return [models[i].name for i in rng.choice(len(models), size=count, p=shares / shares.sum())]
 
 
+@dataclass(frozen=True, eq=False)
+class _Roads:
+    """Street edges: ids, lengths [n], and for each the edges after it with the direction."""
+
+    edges: list[str]
+    sizes_m: FloatArray
+    after: dict[str, dict[str, str]]
+
+
+def _roads(net: NetFile) -> _Roads:
+    edges = sorted(net.edges)
+    sizes = [float(lengths(net.edges[edge][-1].shape_m)[-1]) for edge in edges]
+    return _Roads(edges, np.array(sizes), net.next_edges)
+
+
 def _drive(
-    name: str, type_name: str, long: bool, net: NetFile, end_s: float, rng: np.random.Generator
+    name: str, type_name: str, long: bool, roads: _Roads, end_s: float, rng: np.random.Generator
 ) -> tuple[float, str]:
     """Returns (departure, XML) of a vehicle on a random way."""
-    edges = sorted(net.edges)
-    sizes = np.array([float(lengths(net.edges[edge][-1].shape_m)[-1]) for edge in edges])
-    length_of = dict(zip(edges, sizes, strict=True))
-    edge = edges[int(rng.choice(len(edges), p=sizes / sizes.sum()))]
+    weight_of = _LONG_TURN_WEIGHT if long else _TURN_WEIGHT
+    sizes = roads.sizes_m
+    length_of = dict(zip(roads.edges, sizes.tolist(), strict=True))
+    edge = roads.edges[int(rng.choice(len(sizes), p=sizes / sizes.sum()))]
     way, rest_m = [edge], 14.0 * end_s + 200.0
-    while rest_m > 0:
-        options = net.next_edges.get(edge, {})
-        if not options:
-            break
+    while rest_m > 0 and roads.after.get(edge):
+        options = roads.after[edge]
         names = sorted(options)
-        weights = np.array(
-            [(_LONG_TURN_WEIGHT if long else _TURN_WEIGHT).get(options[n], 0.05) for n in names]
-        )
+        weights = np.array([weight_of.get(options[other], 0.05) for other in names])
         edge = names[int(rng.choice(len(names), p=weights / weights.sum()))]
         way.append(edge)
         rest_m -= length_of[edge]

@@ -14,7 +14,7 @@ from bev_trainer.traffic.demand import EGO_TYPE, write_demand
 from bev_trainer.traffic.ego import ego_track, pick_drives
 from bev_trainer.traffic.net_file import NetFile, read_net_file
 from bev_trainer.traffic.network_build import build_network
-from bev_trainer.traffic.overlap import without_overlaps
+from bev_trainer.traffic.overlap import overlapping, without_overlaps
 from bev_trainer.traffic.parking import park_vehicles
 from bev_trainer.traffic.road_map_build import build_road_map
 from bev_trainer.traffic.road_users import road_users
@@ -24,12 +24,13 @@ from bev_trainer.traffic.spec import TrafficSpec
 from bev_trainer.traffic.street_plan import plan_streets
 from bev_trainer.traffic.tools import sumo_home
 from bev_trainer.world.road_map import SignalPlan
+from bev_trainer.world.scenery_placement import place_scenery
 from bev_trainer.world.tracks import Track
 from bev_trainer.world.world import EgoDrive, World
 
 __all__ = ['TrafficSpec', 'make_world']
 
-WARM_UP_S = 18.0
+WARM_UP_S = 14.0
 BEFORE_S = 1.0
 AFTER_S = 4.0
 TRIES = 5
@@ -65,11 +66,12 @@ def make_world(spec: TrafficSpec, scratch: Path) -> World:
 
 def _attempt(spec: TrafficSpec, attempt: int, folder: Path) -> tuple[World | None, str]:
     """Returns a world, or None and what was lacking."""
-    streams = np.random.SeedSequence([spec.network_seed, attempt]).spawn(4)
-    rng_plan, rng_demand, rng_looks, rng_ego = map(np.random.default_rng, streams)
+    streams = np.random.SeedSequence([spec.network_seed, attempt]).spawn(5)
+    rng_plan, rng_demand, rng_looks, rng_ego, rng_scenery = map(np.random.default_rng, streams)
     plan = plan_streets(rng_plan, spec.radius_m, folder)
-    net = read_net_file(build_network(plan, rng_plan, folder))
-    end_s = _start_span(spec)[1] + spec.drive_s + AFTER_S
+    net = read_net_file(build_network(plan, folder))
+    first_s, last_s = _start_span(spec)
+    end_s = last_s + spec.drive_s + AFTER_S
     egos = max(8, 3 * spec.drives)
     demand = folder / 'demand.rou.xml'
     write_demand(net, spec.vehicle, egos, end_s, rng_demand, demand)
@@ -78,20 +80,21 @@ def _attempt(spec: TrafficSpec, attempt: int, folder: Path) -> tuple[World | Non
     network = folder / 'streets.net.xml'
     raws, signals = run_traffic(network, demand, lights, seed, WARM_UP_S, end_s)
     drives = _drives(raws, net, spec, rng_ego)
-    if len(drives) < spec.drives:
-        return None, f'only {len(drives)} of {spec.drives} ego drives came about'
-    begin = min(drive.start_s for drive in drives) - BEFORE_S
-    end = max(drive.start_s for drive in drives) + spec.drive_s + AFTER_S
+    begin, end = first_s - BEFORE_S, end_s
+    if drives:
+        begin = min(drive.start_s for drive in drives) - BEFORE_S
+        end = max(drive.start_s for drive in drives) + spec.drive_s + AFTER_S
     users = [_cut(track, begin, end) for track in road_users(raws, spec.vehicle, rng_looks)]
     tracks = [*filter(None, users), *park_vehicles(net, rng_looks, STEP_S)]
-    times = np.round(np.arange(begin, end + 1e-6, STEP_S), 3)
-    tracks = without_overlaps(tracks, times, {drive.replaces for drive in drives})
+    tracks, drives = _without_overlaps(tracks, drives, begin, end)
+    if len(drives) < spec.drives:
+        return None, f'only {len(drives)} of {spec.drives} ego drives came about'
     road_map = build_road_map(net, rng_looks)
     return (
         World(
             f'net_{spec.network_seed:06d}',
             road_map,
-            (),
+            place_scenery(road_map, rng_scenery),
             tuple(tracks),
             _signals(signals, begin, end),
             round(begin, 3),
@@ -105,7 +108,7 @@ def _attempt(spec: TrafficSpec, attempt: int, folder: Path) -> tuple[World | Non
 def _start_span(spec: TrafficSpec) -> tuple[float, float]:
     """Returns the earliest and the latest start of a drive."""
     first = WARM_UP_S + BEFORE_S
-    return first, first + min(3.0 * (spec.drives - 1), 12.0)
+    return first, first + min(max(2.0 * (spec.drives - 1), 16.0 - spec.drive_s), 12.0)
 
 
 def _drives(
@@ -116,6 +119,24 @@ def _drives(
     shapes = [shape for shape in net.junction_shapes.values() if len(shape) > 2]
     junctions = merged([Polygon(shape).buffer(0.0) for shape in shapes])
     return pick_drives(tracks, junctions, _start_span(spec), spec, rng)
+
+
+def _without_overlaps(
+    tracks: list[Track], drives: list[EgoDrive], begin_s: float, end_s: float
+) -> tuple[list[Track], list[EgoDrive]]:
+    """Returns the tracks that stay, and the drives that go through none of them."""
+    stand_ins = {drive.replaces for drive in drives}
+    times = np.round(np.arange(begin_s, end_s + 1e-6, STEP_S), 3)
+    tracks = without_overlaps(tracks, times, stand_ins)
+    clear = []
+    for drive in drives:
+        others = [track for track in tracks if track.name != drive.replaces]
+        hits = {pair[1] - 1 for pair in overlapping([drive.track, *others], times) if not pair[0]}
+        names = {others[hit].name for hit in hits}
+        if len(others) < len(tracks) and not names & stand_ins:
+            tracks = [track for track in tracks if track.name not in names]
+            clear.append(drive)
+    return tracks, clear
 
 
 def _cut(track: Track, begin_s: float, end_s: float) -> Track | None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from bev_trainer.traffic.street_plan import PARKING_M, SIDEWALK_M, FloatArray, Street, StreetPlan
 from bev_trainer.traffic.tools import run_tool
 
 ROAD_CLASSES = 'passenger delivery truck bus motorcycle bicycle'
 
 
-def build_network(plan: StreetPlan, rng: np.random.Generator, folder: Path) -> Path:
+def build_network(plan: StreetPlan, folder: Path) -> Path:
     """Returns the path of the network that netconvert builds in a folder.
 
     Raises:
@@ -28,13 +26,12 @@ def build_network(plan: StreetPlan, rng: np.random.Generator, folder: Path) -> P
         edges.append(_edge(f'-s{index}', street, False))
     _write(folder / 'streets.nod.xml', 'nodes', nodes)
     _write(folder / 'streets.edg.xml', 'edges', edges)
-    threshold = float(rng.choice([8.4, 14.0]))
     run_tool(
         'netconvert',
         [
             '-n', 'streets.nod.xml', '-e', 'streets.edg.xml', '-o', 'streets.net.xml',
             '--offset.disable-normalization', '--precision', '3', '--no-turnarounds',
-            '--crossings.guess', '--crossings.guess.speed-threshold', f'{threshold}',
+            '--crossings.guess', '--crossings.guess.speed-threshold', '14.0',
             '--default.crossing-width', '3.6', '--rectangular-lane-cut',
             '--junctions.corner-detail', '10', '--junctions.internal-link-detail', '12',
             '--junctions.limit-turn-speed', '2.4', '--tls.cycle.time', '50',

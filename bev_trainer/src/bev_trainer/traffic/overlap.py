@@ -21,9 +21,12 @@ def overlapping(tracks: list[Track], times_s: FloatArray) -> dict[tuple[int, int
     """
     found: dict[tuple[int, int], float] = {}
     reach = max((float(np.hypot(t.length_m, t.width_m)) for t in tracks), default=0.0)
+    poses = [np.column_stack([track.x_m, track.y_m, track.yaw_rad]) for track in tracks]
+    sizes = np.array([[track.length_m, track.width_m] for track in tracks]).reshape(-1, 2)
     for time_s in times_s.tolist():
-        present = [i for i, track in enumerate(tracks) if track.exists(time_s + 1e-9)]
-        rows = np.array([_pose(tracks[i], time_s) for i in present]).reshape(-1, 5)
+        present, rows_at = _present(tracks, time_s)
+        places = [poses[i][row] for i, row in zip(present, rows_at, strict=True)]
+        rows = np.column_stack([np.reshape(places, (-1, 3)), sizes[present]])
         tree = cKDTree(rows[:, :2])
         pairs = tree.query_pairs(reach, output_type='ndarray') if len(rows) > 1 else []
         for a, b in _touching(rows, np.asarray(pairs, np.int64).reshape(-1, 2)):
@@ -60,12 +63,15 @@ def _worth(track: Track, kept: bool, index: int) -> tuple[bool, int, int, int]:
     return kept, kind, len(track.x_m), -index
 
 
-def _pose(track: Track, time_s: float) -> tuple[float, float, float, float, float]:
-    index = 0 if track.parked else round((time_s - track.start_s) / track.step_s)
-    return (
-        float(track.x_m[index]), float(track.y_m[index]), float(track.yaw_rad[index]),
-        track.length_m, track.width_m,
-    )  # fmt: skip
+def _present(tracks: list[Track], time_s: float) -> tuple[list[int], list[int]]:
+    """Returns positions of the tracks that exist at a time, and their samples then."""
+    present, rows = [], []
+    for index, track in enumerate(tracks):
+        row = 0 if track.parked else round((time_s - track.start_s) / track.step_s)
+        if 0 <= row < len(track.x_m):
+            present.append(index)
+            rows.append(row)
+    return present, rows
 
 
 def _touching(rows: FloatArray, pairs: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry import LineString, MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
-from bev_trainer.traffic.net_file import NetFile
+from bev_trainer.traffic.net_file import NetFile, NetLane
 from bev_trainer.traffic.shapes import merged, ribbon
 
 SEAM_M = 0.08
+CRUMB_M = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,33 +27,38 @@ class Pavement:
 def pave(net: NetFile) -> Pavement:
     """Returns the paved areas of a network."""
     walks = [_closed(lane.shape_m) for lane in net.lanes.values() if lane.kind == 'walkingarea']
-    walks += [
-        ribbon(lane.shape_m, lane.width_m)
-        for lane in net.lanes.values()
-        if lane.kind == 'sidewalk'
-    ]
-    roads = [
-        ribbon(lane.shape_m, lane.width_m)
-        for lane in net.lanes.values()
-        if lane.kind in ('driving', 'parking', 'internal')
-    ]
+    walks += _ribbons(net, 'sidewalk')
+    lanes = unary_union(_ribbons(net, 'driving', 'parking'))
+    ways = unary_union([LineString(way.shape_m) for way in _lanes(net, 'driving', 'internal')])
+    roads = [lanes, *_ribbons(net, 'internal')]
     roads += [_closed(shape) for shape in net.junction_shapes.values() if len(shape) > 2]
-    stripes = [
-        ribbon(lane.shape_m, lane.width_m)
-        for lane in net.lanes.values()
-        if lane.kind == 'crossing'
-    ]
-    sidewalk = _sealed(unary_union(walks))
-    carriageway = _sealed(unary_union([*roads, *walks])).difference(sidewalk)
-    drivable = merged([carriageway.buffer(-0.15).buffer(0.15)])
-    crossing = merged([unary_union(stripes).intersection(drivable)]) if stripes else MultiPolygon()
-    return Pavement(drivable, merged([sidewalk.difference(drivable)]), crossing)
+    paved = _sealed(unary_union([*roads, *walks]))
+    sidewalk = _sealed(unary_union(walks)).difference(lanes)
+    parts = _parts(paved.difference(sidewalk).buffer(-CRUMB_M).buffer(CRUMB_M))
+    # Junctions reach beyond the sidewalk at outer bends; nobody can drive there.
+    drivable = merged([part for part in parts if part.intersection(ways).length > 1.0])
+    stripes = unary_union(_ribbons(net, 'crossing')).intersection(drivable)
+    beside = paved.difference(drivable).buffer(-CRUMB_M).buffer(CRUMB_M)
+    sidewalk = merged([beside.difference(drivable)])
+    return Pavement(drivable, sidewalk, merged([stripes]))
+
+
+def _lanes(net: NetFile, *kinds: str) -> list[NetLane]:
+    return [lane for lane in net.lanes.values() if lane.kind in kinds]
+
+
+def _ribbons(net: NetFile, *kinds: str) -> list[BaseGeometry]:
+    return [ribbon(lane.shape_m, lane.width_m) for lane in _lanes(net, *kinds)]
+
+
+def _parts(area: BaseGeometry) -> list[BaseGeometry]:
+    return list(getattr(area, 'geoms', [area]))
 
 
 def _closed(outline: object) -> Polygon:
     return Polygon(outline).buffer(0.0)  # type: ignore[arg-type]
 
 
-def _sealed(area: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
+def _sealed(area: BaseGeometry) -> BaseGeometry:
     """Returns an area without the hairline gaps between lanes that bend."""
     return area.buffer(SEAM_M, join_style='mitre').buffer(-SEAM_M, join_style='mitre')

@@ -21,7 +21,9 @@ from bev_trainer.traffic.tools import run_tool
 FloatArray = NDArray[np.float64]
 SIDEWALK_M = 2.4
 PARKING_M = 2.2
-CORNER_M = 28.0
+CORNER_M = 36.0
+CURVE_MPS2 = 2.6
+LIMITS_MPS = (13.89, 11.11, 8.33, 5.56)
 LEAST_STREETS = 16
 _TRIES = 20
 FAMILIES = ('rand', 'grid', 'spider')
@@ -80,7 +82,7 @@ def plan_streets(rng: np.random.Generator, radius_m: float, folder: Path) -> Str
     else:
         raise SimulationError(f'netgenerate made no network of {least} streets')
     streets = _with_classes(streets, graph, rng)
-    streets = _with_bends(streets, rng)
+    streets = [_with_curve_limit(street) for street in _with_bends(streets, rng)]
     used = sorted({name for street in streets for name in (street.start, street.end)})
     degree = {name: sum((s.start == name) + (s.end == name) for s in streets) for name in used}
     kinds = {name: _junction_type(degree[name], rng) for name in used}
@@ -269,6 +271,17 @@ def _with_bends(streets: list[Street], rng: np.random.Generator) -> list[Street]
         if all(_fit(candidate, other) for k, other in enumerate(bent) if k != index):
             bent[index] = candidate
     return bent
+
+
+def _with_curve_limit(street: Street) -> Street:
+    """Returns the street with a limit at which its sharpest curve can be driven in comfort."""
+    a, b, c = street.shape_m[:-2], street.shape_m[1:-1], street.shape_m[2:]
+    sides = [np.linalg.norm(one - other, axis=-1) for one, other in ((a, b), (b, c), (a, c))]
+    twice = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
+    curvature = float((2.0 * twice / (sides[0] * sides[1] * sides[2])).max(initial=1e-6))
+    safe = np.sqrt(CURVE_MPS2 / curvature)
+    fitting = [limit for limit in LIMITS_MPS if limit <= min(safe, street.speed_mps) + 0.01]
+    return replace(street, speed_mps=max(fitting, default=LIMITS_MPS[-1]))
 
 
 def _fit(street: Street, other: Street) -> bool:
