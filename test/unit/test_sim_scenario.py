@@ -10,9 +10,10 @@ import pytest
 from bev_trainer.errors import SimulationError
 from bev_trainer.simulate.job import DriveJob
 from bev_trainer.simulate.scenario import NEAR_M, scenario_of
-from bev_trainer.simulate.scenario_boxes import boxes_at
+from bev_trainer.simulate.scenario_boxes import ScenarioBoxes
 from bev_trainer.world.classes import SemanticClass
 from bev_trainer.world.road_map import RoadMap, SignalPlan
+from bev_trainer.world.track_samples import TrackSamples
 from bev_trainer.world.tracks import Track
 from bev_trainer.world.world import EgoDrive, World
 from shapely.geometry import MultiPolygon
@@ -108,7 +109,7 @@ def test_boxes_of_those_present() -> None:
     early = track('early', line(8.0, 0.0, 4.0, 20), start_s=9.0)
     turned = track('turned', [(4.0, 30.0)], parked=True, yaw_rad=np.array([3.5]))
     found = scenario(early, turned)
-    boxes = boxes_at(found, 10.05)
+    boxes = ScenarioBoxes(found).at(10.05)
     assert boxes.instance.tolist() == [1, 2]
     assert boxes.class_id.tolist() == [SemanticClass.CAR] * 2
     assert boxes.center_m == pytest.approx(np.array([[8.0, 4.2, 0.725], [4.0, 30.0, 0.725]]))
@@ -116,8 +117,28 @@ def test_boxes_of_those_present() -> None:
     assert boxes.yaw_rad == pytest.approx([np.pi / 2, 3.5 - 2 * np.pi])
     assert boxes.velocity_mps == pytest.approx(np.array([[0.0, 4.0], [0.0, 0.0]]))
     # The first one leaves the world at 10.9 s.
-    assert boxes_at(found, 11.0).instance.tolist() == [2]
-    assert len(boxes_at(scenario(), 11.0)) == 0
+    assert ScenarioBoxes(found).at(11.0).instance.tolist() == [2]
+    assert len(ScenarioBoxes(scenario()).at(11.0)) == 0
+
+
+def test_all_at_once_as_one_by_one() -> None:
+    rng = np.random.default_rng(5)
+    tracks = [
+        track(
+            f't{k}',
+            np.cumsum(rng.normal(0.0, 0.5, (int(rng.integers(1, 60)), 2)), axis=0).tolist(),
+            start_s=float(rng.uniform(0.0, 4.0)),
+        )
+        for k in range(20)
+    ]
+    tracks = [replace(t, yaw_rad=rng.normal(0.0, 9.0, len(t.x_m))) for t in tracks]
+    tracks[7] = replace(tracks[7], parked=True)
+    samples = TrackSamples(tracks)
+    for time_s in (0.0, 1.234, 3.0, tracks[3].start_s, tracks[4].end_s, 99.0):
+        index, states = samples.at(time_s)
+        assert index.tolist() == [k for k, t in enumerate(tracks) if t.exists(time_s)]
+        one_by_one = [list(vars(tracks[k].state(time_s)).values()) for k in index]
+        assert np.array_equal(states, np.array(one_by_one).reshape(-1, 8))
 
 
 def test_same_random_stream_same_weather() -> None:

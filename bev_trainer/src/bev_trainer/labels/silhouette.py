@@ -181,11 +181,13 @@ def _areas(
     uv, _ = camera.project_base(points)
     good = np.isfinite(uv).all(axis=-1)
     area = np.zeros(len(shapes))
+    # Some may have no point in the image at all.
+    shown, groups = np.unique(owner[good], return_inverse=True)
     hulls = shapely.convex_hull(
-        shapely.multipoints(np.clip(uv[good], -_FAR_PX, _FAR_PX), indices=owner[good])
+        shapely.multipoints(np.clip(uv[good], -_FAR_PX, _FAR_PX), indices=groups)
     )
     whole = shapely.clip_by_rect(hulls, -0.5, -0.5, camera.width - 0.5, camera.height - 0.5)
-    area[: len(hulls)] = shapely.area(whole)
+    area[shown] = shapely.area(whole)
     if not partial:
         area[owner[~good]] = np.nan
     return area

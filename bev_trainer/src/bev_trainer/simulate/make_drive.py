@@ -33,7 +33,7 @@ from bev_trainer.simulate.job import DriveJob
 from bev_trainer.simulate.object_log import ObjectLog
 from bev_trainer.simulate.record import DriveRecord
 from bev_trainer.simulate.scenario import scenario_of
-from bev_trainer.simulate.scenario_boxes import boxes_at
+from bev_trainer.simulate.scenario_boxes import ScenarioBoxes
 from bev_trainer.world.ground_raster import GroundRaster, rasterise_ground
 from bev_trainer.world.world import Scenario, World
 
@@ -107,6 +107,7 @@ class _DriveMaker:
         self._writer = writer
         self._clock = clock
         self._observed = ObservedCells(cameras, LABEL_GRID)
+        self._boxes = ScenarioBoxes(scenario)
         self._log = ObjectLog(scenario, cameras, job.frames)
 
     def run(self) -> ObjectLog:
@@ -144,7 +145,7 @@ class _DriveMaker:
         return self._observed.observe(
             [shot.classes for shot in shots],
             [shot.instances for shot in shots],
-            boxes_at(self._scenario, reference_s).transformed(base_T_world),
+            self._boxes.at(reference_s).transformed(base_T_world),
             [base_T_world @ self._scenario.world_T_base(time_s) for time_s in times_s],
         )
 

@@ -11,7 +11,7 @@ from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.pose import invert
 from bev_trainer.dataset.object_table import ObjectTable, column_types
 from bev_trainer.labels.silhouette import silhouette_pixels
-from bev_trainer.simulate.scenario_boxes import boxes_at
+from bev_trainer.simulate.scenario_boxes import ScenarioBoxes
 from bev_trainer.world.world import Scenario
 
 
@@ -28,11 +28,13 @@ class ObjectLog:
         types = column_types(len(scenario.others), frames, len(cameras))
         self._columns = {name: np.zeros(shape, dtype) for name, (dtype, shape) in types.items()}
         self._scenario = scenario
+        self._boxes = ScenarioBoxes(scenario)
+        self._models = np.array([track.model for track in scenario.others], object)
         self._cameras = cameras
 
     def add(self, frame: int, time_s: float) -> None:
         """Notes where everyone is at the reference instant of a frame."""
-        boxes = boxes_at(self._scenario, time_s)
+        boxes = self._boxes.at(time_s)
         rows = boxes.instance.astype(np.int64) - 1
         self._columns['present'][rows, frame] = True
         self._columns['x_m'][rows, frame] = boxes.center_m[:, 0]
@@ -51,9 +53,9 @@ class ObjectLog:
         scenario = self._scenario
         count = len(scenario.others) + 1
         visible = np.bincount(instances.ravel(), minlength=count)[1:]
-        boxes = boxes_at(scenario, time_s).transformed(invert(scenario.world_T_base(time_s)))
-        models = [scenario.others[int(instance) - 1].model for instance in boxes.instance]
+        boxes = self._boxes.at(time_s).transformed(invert(scenario.world_T_base(time_s)))
         rows = boxes.instance.astype(np.int64) - 1
+        models = self._models[rows].tolist()
         whole = np.zeros(count - 1, np.float32)
         whole[rows] = silhouette_pixels(self._cameras[camera], boxes, models)
         self._columns['visible_pixels'][:, frame, camera] = visible

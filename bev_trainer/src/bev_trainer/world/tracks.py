@@ -86,8 +86,8 @@ class Track:
         return self.parked or self.start_s <= time_s <= self.end_s
 
     @cached_property
-    def _columns(self) -> FloatArray:
-        """[n, 8]: x, y, yaw, vx, vy, ax, ay, travelled at every sample."""
+    def samples(self) -> FloatArray:
+        """[n, 8]: the values of `MotionState`, in its order, at every sample."""
         if self.parked:
             still = np.zeros(5)
             return np.concatenate([[self.x_m[0], self.y_m[0], self.yaw_rad[0]], still])[None]
@@ -106,7 +106,7 @@ class Track:
         """Returns the state at a time; raises ValueError when it does not exist then."""
         if not self.exists(time_s):
             raise ValueError(f'{self.name} does not exist at {time_s} s')
-        columns = self._columns
+        columns = self.samples
         if len(columns) == 1:
             return MotionState(*columns[0].tolist())
         place = (time_s - self.start_s) / self.step_s
