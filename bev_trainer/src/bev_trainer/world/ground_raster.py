@@ -120,7 +120,7 @@ def rasterise_ground(
         road_map: of the world.
         x_m: range to cover, world frame; extended to whole cells.
         y_m: likewise.
-        resolution_m: edge length of a cell.
+        resolution_m: edge length of a cell; 0.1 keeps lines of 14 cm whole.
 
     Raises:
         SimulationError: the range is empty, or has too many cells.
