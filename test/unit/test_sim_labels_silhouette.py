@@ -165,3 +165,12 @@ def test_many_at_once_as_each_alone() -> None:
         np.testing.assert_allclose(together, alone, rtol=1e-6)
         assert together.dtype == np.float32 and np.count_nonzero(together) > 2
         assert together.max() <= camera.width * camera.height
+
+
+def test_one_close_behind_does_not_disturb_the_others(bricks) -> None:
+    """Its sphere reaches around the camera, yet none of its points has an image."""
+    ahead = box_array([(12.0, 0.0, 0.0)], size_m=(12.0, 2.5, 2.0))
+    both = box_array([(-6.2, 0.0, 0.0), (12.0, 0.0, 0.0)], size_m=(12.0, 2.5, 2.0))
+    alone = silhouette_pixels(CAMERA, ahead, ['city_bus'])
+    got = silhouette_pixels(CAMERA, both, ['city_bus', 'city_bus'])
+    assert alone[0] > 100 and got.tolist() == [0.0, alone[0]]
