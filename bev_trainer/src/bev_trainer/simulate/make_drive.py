@@ -38,7 +38,7 @@ from bev_trainer.world.ground_raster import GroundRaster, rasterise_ground
 from bev_trainer.world.world import Scenario, World
 
 LABEL_GRID = BevGrid.from_range((-64.0, 64.0), (-64.0, 64.0), 0.5)
-GROUND_RESOLUTION_M = 0.125
+GROUND_RESOLUTION_M = 0.1  # thinner than paint, so that no line breaks
 GROUND_MARGIN_M = 100.0
 JPEG_QUALITY = 92
 # Drives of a data set follow each other at this distance, so that no two share a stamp.
