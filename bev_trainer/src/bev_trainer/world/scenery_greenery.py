@@ -80,7 +80,8 @@ def _tree(
     """Returns a plant where its crown has room; over pavement a crown of a tree may reach."""
     x, y = place
     yaw = float(rng.uniform(-np.pi, np.pi))
-    crown = rectangle(x, y, 0.0, 0.8 * width, 0.8 * width)
+    core = width if model == 'bush' else 0.8 * width
+    crown = rectangle(x, y, yaw, core, core)
     stem = rectangle(x, y, 0.0, 0.6, 0.6)
     grounded = crown if model == 'bush' else stem
     if not ground.is_off_pavement(grounded, paved_gap_m) or not ground.is_untaken(crown, 0.2):

@@ -7,7 +7,18 @@ from functools import cache, partial
 
 from bev_trainer.errors import SimulationError
 from bev_trainer.render.mesh import Mesh
-from bev_trainer.render.meshes import buildings, cars, heavy, people, plants, street, two_wheelers
+from bev_trainer.render.meshes import (
+    buildings,
+    buses,
+    car_shapes,
+    cars,
+    people,
+    plants,
+    street,
+    trucks,
+    two_wheelers,
+    vans,
+)
 from bev_trainer.render.meshes.finish import finished, finished_walker
 from bev_trainer.render.meshes.shapes import Part
 from bev_trainer.world.catalogue import MODELS
@@ -15,17 +26,17 @@ from bev_trainer.world.classes import SemanticClass
 from bev_trainer.world.prop_sizes import PROP_SIZES_M
 
 _BUILDERS: dict[str, Callable[[], Part]] = {
-    'sedan': partial(cars.car, cars.SEDAN),
-    'hatchback': partial(cars.car, cars.HATCHBACK),
-    'suv': partial(cars.car, cars.SUV),
-    'wagon': partial(cars.car, cars.WAGON),
+    'sedan': partial(cars.car, car_shapes.SEDAN),
+    'hatchback': partial(cars.car, car_shapes.HATCHBACK),
+    'suv': partial(cars.car, car_shapes.SUV),
+    'wagon': partial(cars.car, car_shapes.WAGON),
     'pickup': cars.pickup,
-    'delivery_van': heavy.delivery_van,
-    'minibus': heavy.minibus,
-    'box_truck': heavy.box_truck,
-    'dump_truck': heavy.dump_truck,
-    'city_bus': partial(heavy.bus, 12.0, (-2.65, 3.25), 7, (4.9, 0.5, -4.4)),
-    'midi_bus': partial(heavy.bus, 9.0, (-2.10, 2.40), 5, (3.6, -0.2)),
+    'delivery_van': vans.delivery_van,
+    'minibus': vans.minibus,
+    'box_truck': trucks.box_truck,
+    'dump_truck': trucks.dump_truck,
+    'city_bus': partial(buses.bus, 12.0, (-2.65, 3.25), 7, (4.9, 0.5, -4.4)),
+    'midi_bus': partial(buses.bus, 9.0, (-2.10, 2.40), 5, (3.6, -0.2)),
     'motorcycle': two_wheelers.motorcycle,
     'scooter': two_wheelers.scooter,
     'bicycle': two_wheelers.bicycle,

@@ -50,7 +50,7 @@ def building_gable() -> Part:
         polygon([(x, -y, eaves), (x, y, eaves), (x, 0.0, ridge)], Material.FACADE),
         polygon([(-x, y, eaves), (-x, -y, eaves), (-x, 0.0, ridge)], Material.FACADE),
     )
-    chimney = box((1.8, 0.5, 7.0), (2.6, 1.2, 9.0), Material.FACADE, 'z-')
+    chimney = box((1.8, 0.5, 7.0), (2.6, 1.2, 9.0), Material.ROOF, 'z-')
     dormer = _dormer(-1.6)
     return merge(walls, gables, _pitched_roof(eaves, ridge), chimney, dormer,
                  dormer.turned('z', np.pi).moved(x=-0.6))  # fmt: skip
@@ -78,7 +78,7 @@ def _dormer(x: float) -> Part:
     edges = ((x - half, 0.8), (x + half, 0.8), (x + half, y), (x - half, y))
     under = [(u, v, high) for u, v in edges]
     over = [(u, v + 0.1 * (v == y), high + 0.15 - 0.05 * (v == y)) for u, v in edges]
-    body = box((x - half, 1.2, low), (x + half, y, high), Material.FACADE, 'y-z-z+')
+    body = box((x - half, 1.2, low), (x + half, y, high), Material.CARGO, 'y-z-z+')
     pane = polygon([(x + 0.5, y + 0.01, low + 0.3), (x - 0.5, y + 0.01, low + 0.3),
                     (x - 0.5, y + 0.01, high - 0.1), (x + 0.5, y + 0.01, high - 0.1)],
                    Material.GLASS)  # fmt: skip

@@ -71,18 +71,18 @@ class Part:
     def smooth(self, crease_deg: float = 40.0) -> Part:
         """Returns the part with corner normals averaged over the triangles that meet there.
 
-        Triangles take part by area, if they have the same material and their planes differ by
-        less than the crease angle.
+        Triangles take part by their angle at the corner (Thürmer and Wüthrich, 1998), if they
+        have the same material and their planes differ by less than the crease angle.
         """
         points = np.round(self.corners.reshape(-1, 3), 4)
         _, group = np.unique(points, axis=0, return_inverse=True)
-        area_normal = np.repeat(_area_vectors(self.corners), 3, axis=0)
-        unit = area_normal / np.linalg.norm(area_normal, axis=1, keepdims=True)
+        unit = np.repeat(_area_vectors(self.corners), 3, axis=0)
+        unit /= np.linalg.norm(unit, axis=1, keepdims=True)
         material = np.repeat(self.materials, 3)
         group = group.reshape(-1)
         near = (group[:, None] == group[None]) & (material[:, None] == material[None])
         near &= unit @ unit.T > np.cos(np.radians(crease_deg))
-        mean = near.astype(np.float64) @ area_normal
+        mean = near @ (unit * _corner_angles(self.corners).reshape(-1, 1))
         mean /= np.linalg.norm(mean, axis=1, keepdims=True)
         return replace(self, normals=mean.reshape(-1, 3, 3))
 
@@ -95,6 +95,14 @@ class Part:
 def _area_vectors(corners: Array) -> Array:
     edge_a, edge_b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return np.cross(edge_a, edge_b) / 2
+
+
+def _corner_angles(corners: Array) -> Array:
+    """Returns [t, 3] angles of triangles at their corners."""
+    ahead = np.roll(corners, -1, axis=1) - corners
+    back = np.roll(corners, 1, axis=1) - corners
+    cross = np.linalg.norm(np.cross(ahead, back), axis=2)
+    return np.arctan2(cross, np.einsum('tcx,tcx->tc', ahead, back))
 
 
 def triangles(corners: ArrayLike, materials: ArrayLike) -> Part:

@@ -65,7 +65,7 @@ def cargo_bicycle() -> Part:
     low = [(0.04, -0.26, 0.32), (0.62, -0.22, 0.32), (0.62, 0.22, 0.32), (0.04, 0.26, 0.32)]
     rim = [(-0.02, -0.34, 0.80), (0.80, -0.30, 0.84), (0.80, 0.30, 0.84), (-0.02, 0.34, 0.80)]
     inside = [(0.02, -0.31, 0.80), (0.76, -0.27, 0.84), (0.76, 0.27, 0.84), (0.02, 0.31, 0.80)]
-    floor = [(x, y, 0.55) for x, y, _ in inside]
+    floor = [(0.08, -0.26, 0.55), (0.60, -0.22, 0.55), (0.60, 0.22, 0.55), (0.08, 0.26, 0.55)]
     tub = loft((low, rim, inside, floor), [[Material.WOOD], [Material.PLASTIC], [Material.WOOD]],
                start=Material.PLASTIC, end=Material.CLOTH_DARK)  # fmt: skip
     band = both_sides(decal([(0.66, 0.305, 0.68), (0.06, 0.345, 0.68), (0.02, 0.345, 0.78),

@@ -13,22 +13,18 @@ def car_wheel(
 ) -> Part:
     """Returns a wheel of the left side whose outer face lies at `y`, in its dark arch.
 
-    The upper part of the tread is left out: it is inside the arch.
+    The upper part of the tread is left out where there is an arch. A radius of 0 is no arch.
     """
     unit = circle(sides, 0.5)
     outer = np.stack((unit[:, 0] * radius, np.zeros(sides), radius + unit[:, 1] * radius), axis=1)
     inner = outer - (0.0, 0.24, 0.0)
-    shown = [i for i in range(sides) if unit[i, 1] + unit[(i + 1) % sides, 1] < 0.9]
-    tread = merge(
-        *(
-            loft(
-                (outer[[(i + 1) % sides, i]], inner[[(i + 1) % sides, i]]),
-                Material.RUBBER,
-                closed=False,
-            )
-            for i in shown
-        )
-    )
+    hidden = 0.45 if arch_radius > 0 else 2.0
+    shown = [i for i in range(sides) if (unit[i, 1] + unit[(i + 1) % sides, 1]) / 2 < hidden]
+    strips = [
+        loft((outer[[i, (i + 1) % sides]], inner[[i, (i + 1) % sides]]), Material.RUBBER, False)
+        for i in shown
+    ]
+    tread = merge(*strips)
     face = disc((0.0, 0.0, radius), radius, 'y', sides, Material.RUBBER)
     hub = disc((0.0, 0.004, radius), rim * radius, 'y', 8, Material.METAL)
     cap = disc((0.0, 0.008, radius), 0.2 * radius, 'y', 4, Material.PLASTIC)
@@ -50,13 +46,13 @@ def ring_wheel(
     What it shows towards its hub is left out.
     """
     outer, left, right = (_hoop(sides, radius, part, y) for part, y in _tyre(radius, tyre))
-    return loft((right, outer, left), material).smooth(35).moved(x)
+    return loft((left, outer, right), material).smooth(35).moved(x)
 
 
 def solid_wheel(x: float, radius: float, tyre: float, sides: int = 9) -> Part:
     """Returns a tyre in the x-z plane at y = 0, with a disc for spokes and brakes."""
     outer, left, right = (_hoop(sides, radius, part, y) for part, y in _tyre(radius, tyre))
-    skin = loft((right, outer, left), Material.RUBBER).smooth(35)
+    skin = loft((left, outer, right), Material.RUBBER).smooth(35)
     hub = polygon(left[::-1] - (0.0, 0.01, 0.0), Material.METAL)
     return merge(skin, hub, hub.mirrored()).moved(x)
 
