@@ -16,7 +16,7 @@ from bev_trainer.world.tracks import Track
 from bev_trainer.world.world import EgoDrive
 
 MARGIN_S = 0.5
-LEAST_MPS = 2.0
+LEAST_MPS = 3.0
 LEAST_WALK_MPS = 0.6
 _APART_S = 2.0
 

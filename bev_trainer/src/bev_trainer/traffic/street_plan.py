@@ -164,7 +164,7 @@ def _chains(graph: nx.Graph) -> list[Street]:
         if len(sides) != 2:
             continue
         (_, left, left_way), (_, right, right_way) = sides
-        if left == right or lines.has_edge(left, right):
+        if left == right:
             continue
         first = left_way if left_way[-1] == name else left_way[::-1]
         second = right_way if right_way[0] == name else right_way[::-1]
