@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
-from bev_trainer.commands import convert
+from bev_trainer.cli import main
 from bev_trainer.dataset.manifest import DriveEntry, Manifest, SpecSection, file_sha256
 from bev_trainer.dataset.reader import Drive
 from support.bags import assert_one_line
@@ -71,10 +70,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser(prog='bev-trainer')
-    convert.add_parser(parser.add_subparsers(required=True))
-    args = parser.parse_args(['convert', *map(str, arguments)])
-    return int(args.run(args))
+    return main(['convert', *map(str, arguments)])
 
 
 def jpegs(bag: Path) -> list[bytes]:

@@ -1,60 +1,50 @@
-"""The `bev-trainer` program."""
+"""The `bev-trainer` program: every command is a module of `bev_trainer.commands`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
 
 from bev_perception.errors import BevError
-from bev_perception.model.config import load_model_config
-from bev_trainer.initialise import initialise
+
+COMMANDS = {
+    'simulate': 'make a data set of synthetic drives',
+    'look': 'draw contact sheets of a data set',
+    'statistics': 'count what a data set holds, with a figure',
+    'check': 'measure how exactly images and labels agree',
+    'convert': 'write drives as rosbag2 recordings or nuScenes tables',
+    'bench': 'measure how fast drives are made',
+    'init': 'write a model folder with seeded weights',
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 on success, 2 on a user error (one line on stderr)."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser(words[0] if words else '').parse_args(words)
     try:
         return int(arguments.run(arguments))
     except BevError as error:
         print(f'bev-trainer: error: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print('bev-trainer: stopped', file=sys.stderr)
+        return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """Returns the parser; only the chosen command is imported, since some take a second."""
     parser = argparse.ArgumentParser(
-        prog='bev-trainer', description='Makes and trains models for bev_perception.'
+        prog='bev-trainer', description='Makes data and models for bev_perception.'
     )
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
-    init = commands.add_parser('init', help='write a model folder with seeded weights')
-    init.add_argument('--config', type=Path, required=True, help='model.yaml to build')
-    init.add_argument('-o', '--output', type=Path, required=True, help='model folder to write')
-    init.add_argument(
-        '--seed', type=seed, help='of the weights (default: training.seed of the config)'
-    )
-    init.add_argument(
-        '--half', action='store_true', help='store convolution weights in float16 (half the size)'
-    )
-    init.add_argument('--force', action='store_true', help='replace an existing model folder')
-    init.set_defaults(run=_init)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name == chosen:
+            module = import_module(f'bev_trainer.commands.{name}')
+            command.description = module.__doc__
+            module.add_arguments(command)
+            command.set_defaults(run=module.main)
     return parser
-
-
-def seed(text: str) -> int:
-    """Returns a seed that torch accepts."""
-    value = int(text)
-    if not 0 <= value < 2**63:
-        raise argparse.ArgumentTypeError(f'must be 0 to 2**63 - 1, got {value}')
-    return value
-
-
-def _init(arguments: argparse.Namespace) -> int:
-    config = load_model_config(arguments.config)
-    seed = config.training.seed if arguments.seed is None else arguments.seed
-    loaded = initialise(
-        config, seed, arguments.output, half=arguments.half, overwrite=arguments.force
-    )
-    parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
-    print(f'{arguments.output}: {loaded.model_id}, {parameters} parameters, untrained')
-    return 0

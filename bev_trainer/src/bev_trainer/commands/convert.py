@@ -20,17 +20,6 @@ from bev_trainer.errors import DatasetError
 from bev_trainer.look.drives import on_all_cores
 
 
-def add_parser(commands: Any) -> None:
-    """Adds `bev-trainer convert` to the program's commands."""
-    parser = commands.add_parser(
-        'convert',
-        help='write drives as rosbag2 recordings or nuScenes tables',
-        description=__doc__,
-    )
-    add_arguments(parser)
-    parser.set_defaults(run=main)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `bev-trainer convert`."""
     parser.add_argument('dataset', type=Path, help='folder of a data set, or one drive file')
