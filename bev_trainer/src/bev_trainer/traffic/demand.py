@@ -22,6 +22,7 @@ from bev_trainer.world.classes import SemanticClass
 EGO_TYPE = 'ego'
 METRES_PER_VEHICLE = 55.0
 MOST_VEHICLES = 110
+WALKERS_ENTER_S = (7.0, 10.0)
 CLASS_SHARES: dict[SemanticClass, float] = {
     SemanticClass.CAR: 0.62,
     SemanticClass.VAN: 0.08,
@@ -209,7 +210,7 @@ def _walk(
     away[footways.parts != footways.parts[start]] = -1.0
     far = np.flatnonzero(away >= min(1.4 * end_s, 0.7 * float(away.max())))
     goal = footways.edges[int(rng.choice(far))]
-    depart = round(float(rng.uniform(0.0, 4.0)), 1)
+    depart = round(float(rng.uniform(*WALKERS_ENTER_S)), 1)
     return depart, (
         f'<person id="{name}" type="{type_name}" depart="{depart}" '
         f'departPos="{rng.uniform(0.03, 0.97) * sizes[start]:.1f}">'

@@ -14,7 +14,7 @@ from bev_trainer.traffic.demand import EGO_TYPE, write_demand
 from bev_trainer.traffic.ego import ego_track, pick_drives
 from bev_trainer.traffic.net_file import NetFile, read_net_file
 from bev_trainer.traffic.network_build import build_network
-from bev_trainer.traffic.overlap import overlapping, without_overlaps
+from bev_trainer.traffic.overlap import hits, without_overlaps
 from bev_trainer.traffic.parking import park_vehicles
 from bev_trainer.traffic.road_map_build import build_road_map
 from bev_trainer.traffic.road_users import road_users
@@ -131,8 +131,7 @@ def _without_overlaps(
     clear = []
     for drive in drives:
         others = [track for track in tracks if track.name != drive.replaces]
-        hits = {pair[1] - 1 for pair in overlapping([drive.track, *others], times) if not pair[0]}
-        names = {others[hit].name for hit in hits}
+        names = {others[hit].name for hit in hits(drive.track, others, times)}
         if len(others) < len(tracks) and not names & stand_ins:
             tracks = [track for track in tracks if track.name not in names]
             clear.append(drive)

@@ -33,7 +33,7 @@ def build_network(plan: StreetPlan, folder: Path) -> Path:
             '--offset.disable-normalization', '--precision', '3', '--no-turnarounds',
             '--crossings.guess', '--crossings.guess.speed-threshold', '14.0',
             '--default.crossing-width', '3.6', '--rectangular-lane-cut',
-            '--junctions.corner-detail', '10', '--junctions.internal-link-detail', '12',
+            '--junctions.corner-detail', '5', '--junctions.internal-link-detail', '12',
             '--junctions.limit-turn-speed', '2.4', '--tls.cycle.time', '50',
             '--tls.allred.time', '1', '--tls.left-green.time', '5',
         ],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from shapely.geometry import Polygon
+from shapely import area, intersection, polygons
 
 from bev_trainer.world.classes import SemanticClass
 from bev_trainer.world.tracks import Track
 
 FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.int64]
 TOLERATED_M2 = 0.05
 
 
@@ -19,23 +20,30 @@ def overlapping(tracks: list[Track], times_s: FloatArray) -> dict[tuple[int, int
 
     Only overlaps above `TOLERATED_M2` at one of the times count. Times are samples of the tracks.
     """
-    found: dict[tuple[int, int], float] = {}
-    reach = max((float(np.hypot(t.length_m, t.width_m)) for t in tracks), default=0.0)
-    poses = [np.column_stack([track.x_m, track.y_m, track.yaw_rad]) for track in tracks]
-    sizes = np.array([[track.length_m, track.width_m] for track in tracks]).reshape(-1, 2)
-    for time_s in times_s.tolist():
-        present, rows_at = _present(tracks, time_s)
-        places = [poses[i][row] for i, row in zip(present, rows_at, strict=True)]
-        rows = np.column_stack([np.reshape(places, (-1, 3)), sizes[present]])
-        tree = cKDTree(rows[:, :2])
-        pairs = tree.query_pairs(reach, output_type='ndarray') if len(rows) > 1 else []
-        for a, b in _touching(rows, np.asarray(pairs, np.int64).reshape(-1, 2)):
-            boxes = [Polygon(outline) for outline in _outlines(rows[[a, b]])]
-            area = boxes[0].intersection(boxes[1]).area
-            key = present[a], present[b]
-            if area > max(TOLERATED_M2, found.get(key, 0.0)):
-                found[key] = area
-    return found
+    rows = _rows(tracks, times_s)
+    reach = float(np.hypot(rows[..., 3], rows[..., 4]).max(initial=0.0))
+    firsts: list[IndexArray] = []
+    seconds: list[IndexArray] = []
+    for column in range(len(times_s)):
+        present = np.flatnonzero(np.isfinite(rows[:, column, 0]))
+        if len(present) > 1:
+            tree = cKDTree(rows[present, column, :2])
+            pairs = present[tree.query_pairs(reach, output_type='ndarray')].reshape(-1, 2)
+            for side, kept in enumerate((firsts, seconds)):
+                kept.append(np.column_stack([pairs[:, side], np.full(len(pairs), column)]))
+    if not firsts:
+        return {}
+    return _greatest(rows, np.concatenate(firsts), np.concatenate(seconds))
+
+
+def hits(track: Track, others: list[Track], times_s: FloatArray) -> list[int]:
+    """Returns the positions in `others` of those whose box overlaps that of one track."""
+    rows = _rows([track, *others], times_s)
+    away = np.hypot(*np.moveaxis(rows[1:, :, :2] - rows[:1, :, :2], -1, 0))
+    reach = np.hypot(rows[0, 0, 3], rows[0, 0, 4]) + np.hypot(rows[1:, :, 3], rows[1:, :, 4])
+    second = np.argwhere(away < 0.5 * reach) + np.array([1, 0])
+    first = second * np.array([0, 1])
+    return sorted(pair[1] - 1 for pair in _greatest(rows, first, second))
 
 
 def without_overlaps(tracks: list[Track], times_s: FloatArray, kept: set[str]) -> list[Track]:
@@ -63,26 +71,42 @@ def _worth(track: Track, kept: bool, index: int) -> tuple[bool, int, int, int]:
     return kept, kind, len(track.x_m), -index
 
 
-def _present(tracks: list[Track], time_s: float) -> tuple[list[int], list[int]]:
-    """Returns positions of the tracks that exist at a time, and their samples then."""
-    present, rows = [], []
-    for index, track in enumerate(tracks):
-        row = 0 if track.parked else round((time_s - track.start_s) / track.step_s)
-        if 0 <= row < len(track.x_m):
-            present.append(index)
-            rows.append(row)
-    return present, rows
+def _rows(tracks: list[Track], times_s: FloatArray) -> FloatArray:
+    """Returns [tracks, times, 5]: x, y, yaw (NaN while a track does not exist), length, width."""
+    rows = np.full((len(tracks), len(times_s), 5), np.nan)
+    for row, track in zip(rows, tracks, strict=True):
+        row[:, 3:] = track.length_m, track.width_m
+        samples = np.column_stack([track.x_m, track.y_m, track.yaw_rad])
+        if track.parked:
+            row[:, :3] = samples[0]
+            continue
+        index = np.rint((times_s - track.start_s) / track.step_s).astype(np.int64)
+        there = (index >= 0) & (index < len(samples))
+        row[there, :3] = samples[index[there]]
+    return rows
 
 
-def _touching(rows: FloatArray, pairs: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Returns the pairs of boxes that no axis separates."""
-    if not len(pairs):
-        return []
-    first, second = rows[pairs[:, 0]], rows[pairs[:, 1]]
+def _greatest(
+    rows: FloatArray, first: IndexArray, second: IndexArray
+) -> dict[tuple[int, int], float]:
+    """Returns the greatest overlap by pair of tracks; places are [n, 2] of (track, time)."""
+    one, other = rows[first[:, 0], first[:, 1]], rows[second[:, 0], second[:, 1]]
+    touching = _touching(one, other)
+    one, other = one[touching], other[touching]
+    first, second = first[touching], second[touching]
+    areas = area(intersection(polygons(_outlines(one)), polygons(_outlines(other))))
+    found: dict[tuple[int, int], float] = {}
+    for pair, overlap in zip(zip(first[:, 0], second[:, 0], strict=True), areas, strict=True):
+        key = int(pair[0]), int(pair[1])
+        if overlap > max(TOLERATED_M2, found.get(key, 0.0)):
+            found[key] = float(overlap)
+    return found
+
+
+def _touching(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
+    """Returns for each pair of boxes [n, 5] whether no axis separates them."""
     gap = second[:, :2] - first[:, :2]
-    near = np.hypot(*gap.T) < 0.5 * (np.hypot(*first[:, 3:].T) + np.hypot(*second[:, 3:].T))
-    first, second, gap, pairs = first[near], second[near], gap[near], pairs[near]
-    apart = np.zeros(len(pairs), bool)
+    apart = np.hypot(*gap.T) >= 0.5 * (np.hypot(*first[:, 3:].T) + np.hypot(*second[:, 3:].T))
     for own, other in ((first, second), (second, first)):
         turn = other[:, 2] - own[:, 2]
         c, s = np.abs(np.cos(turn)), np.abs(np.sin(turn))
@@ -91,7 +115,7 @@ def _touching(rows: FloatArray, pairs: NDArray[np.int64]) -> list[tuple[int, int
             distance = np.abs(gap[:, 0] * np.cos(way) + gap[:, 1] * np.sin(way))
             reach = 0.5 * (own[:, 3 + axis] + other[:, 3] * along + other[:, 4] * across)
             apart |= distance >= reach
-    return [(int(a), int(b)) for a, b in pairs[~apart]]
+    return ~apart
 
 
 def _outlines(rows: FloatArray) -> FloatArray:

@@ -23,4 +23,4 @@ class TrafficSpec:
     vehicle: RigFileVehicle
     drives: int
     drive_s: float
-    radius_m: float = 230.0
+    radius_m: float = 205.0
