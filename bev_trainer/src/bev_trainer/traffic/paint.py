@@ -20,6 +20,7 @@ from bev_trainer.traffic.shapes import (
     placed,
     ribbon,
     shifted,
+    smooth,
 )
 
 LINE_M = 0.14
@@ -75,7 +76,7 @@ def paint_streets(net: NetFile, drivable: MultiPolygon, style: PaintStyle) -> Pa
             continue
         white += _dividers(driving, style)
         white += _right_side(lanes, driving[0], style)
-        white += _stop_marks(net, edge, driving)
+        white += _stop_line(net, driving)
         white += _arrows(net, driving)
         if not edge.startswith('-'):
             (yellow if style.yellow_middle else white).extend(_middle(driving, style))
@@ -103,15 +104,21 @@ def _dashes(line: FloatArray, style: PaintStyle, solid_m: float) -> Iterator[Bas
         yield ribbon(piece(line, solid_from, size), LINE_M)
 
 
+def _beside(lane: NetLane, left_m: float) -> FloatArray:
+    """Returns a line along a lane between the stop lines at both of its ends."""
+    line = smooth(shifted(lane.shape_m, left_m))
+    return piece(line, STOP_GAP_M, float(lengths(line)[-1]) - STOP_GAP_M)
+
+
 def _dividers(driving: list[NetLane], style: PaintStyle) -> list[BaseGeometry]:
-    lines = [shifted(lane.shape_m, lane.width_m / 2) for lane in driving[:-1]]
+    lines = [_beside(lane, lane.width_m / 2) for lane in driving[:-1]]
     return [dash for line in lines for dash in _dashes(line, style, _SOLID_BEFORE_STOP_M)]
 
 
 def _middle(driving: list[NetLane], style: PaintStyle) -> list[BaseGeometry]:
     """Returns the line between the opposing directions, seen from one of them."""
     lane = driving[-1]
-    line = shifted(lane.shape_m, lane.width_m / 2)
+    line = _beside(lane, lane.width_m / 2)
     if len(driving) > 1 and style.double_middle:
         return [ribbon(shifted(line, side * LINE_M), LINE_M) for side in (-1.0, 1.0)]
     if len(driving) > 1:
@@ -129,39 +136,30 @@ def _right_side(
         ends = slots_m(lane)
         if len(ends) < 2:
             continue
-        inner = shifted(lane.shape_m, lane.width_m / 2)
+        inner = smooth(shifted(lane.shape_m, lane.width_m / 2))
         marks.append(ribbon(piece(inner, float(ends[0]), float(ends[-1])), LINE_M))
         places, tangents = at(lane.shape_m, ends)
         half = lane.width_m / 2
         box = np.array([[-0.06, -half], [0.06, -half], [0.06, half], [-0.06, half]])
         marks += [placed(box, place, way) for place, way in zip(places, tangents, strict=True)]
     if not parking and style.edge_lines and outer.speed_mps > 10.0:
-        marks.append(ribbon(shifted(outer.shape_m, 0.25 - outer.width_m / 2), LINE_M))
+        marks.append(ribbon(_beside(outer, 0.25 - outer.width_m / 2), LINE_M))
     return marks
 
 
-def _stop_marks(net: NetFile, edge: str, driving: list[NetLane]) -> list[BaseGeometry]:
-    """Returns the stop line or the row of give-way blocks at the end of an edge."""
+def _stop_line(net: NetFile, driving: list[NetLane]) -> list[BaseGeometry]:
+    """Returns the line across all lanes of an approach that has to stop or to give way."""
     ways = [way for lane in driving for way in net.onward.get(lane.lane_id, ())]
     rights = {way.right_of_way for way in ways if way.direction == 's'}
     rights = rights or {way.right_of_way for way in ways}
-    stop = any(way.controller for way in ways) or bool(rights & {'s', 'w'})
-    if not stop and 'm' not in rights:
+    if not any(way.controller for way in ways) and not rights & {'s', 'w', 'm'}:
         return []
-    marks: list[BaseGeometry] = []
-    for lane in driving:
-        size = float(lengths(lane.shape_m)[-1])
-        place, forward = at(lane.shape_m, size - STOP_GAP_M)
-        half = lane.width_m / 2
-        spans = (
-            [(-half, half)]
-            if stop
-            else [(y, y + 0.5) for y in np.arange(-half + 0.2, half - 0.5, 0.8)]
-        )
-        for right, left in spans:
-            box = np.array([[-STOP_LINE_M, right], [0, right], [0, left], [-STOP_LINE_M, left]])
-            marks.append(placed(box, place, forward))
-    return marks
+    right, left = driving[0], driving[-1]
+    ends = []
+    for lane, side in ((right, -0.5), (left, 0.5)):
+        edge = shifted(lane.shape_m, side * lane.width_m)
+        ends.append(at(edge, float(lengths(edge)[-1]) - STOP_GAP_M - STOP_LINE_M / 2)[0])
+    return [ribbon(np.array(ends), STOP_LINE_M)]
 
 
 def _arrows(net: NetFile, driving: list[NetLane]) -> list[BaseGeometry]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from shapely.geometry import LineString, MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from bev_trainer.traffic.net_file import NetFile, NetLane
-from bev_trainer.traffic.shapes import merged, ribbon
+from bev_trainer.traffic.shapes import merged, ribbon, smooth
 
 SEAM_M = 0.08
 CRUMB_M = 0.15
@@ -36,7 +37,8 @@ def pave(net: NetFile) -> Pavement:
     sidewalk = _sealed(unary_union(walks)).difference(lanes)
     parts = _parts(paved.difference(sidewalk).buffer(-CRUMB_M).buffer(CRUMB_M))
     # Junctions reach beyond the sidewalk at outer bends; nobody can drive there.
-    drivable = merged([part for part in parts if part.intersection(ways).length > 1.0])
+    driven = merged([part for part in parts if part.intersection(ways).length > 1.0])
+    drivable = merged([_smooth(part) for part in driven.geoms])
     stripes = unary_union(_ribbons(net, 'crossing')).intersection(drivable)
     beside = paved.difference(drivable).buffer(-CRUMB_M).buffer(CRUMB_M)
     sidewalk = merged([beside.difference(drivable)])
@@ -53,6 +55,11 @@ def _ribbons(net: NetFile, *kinds: str) -> list[BaseGeometry]:
 
 def _parts(area: BaseGeometry) -> list[BaseGeometry]:
     return list(getattr(area, 'geoms', [area]))
+
+
+def _smooth(area: Polygon) -> BaseGeometry:
+    rings = [smooth(np.asarray(ring.coords)) for ring in (area.exterior, *area.interiors)]
+    return Polygon(rings[0], rings[1:]).buffer(0.0)
 
 
 def _closed(outline: object) -> Polygon:

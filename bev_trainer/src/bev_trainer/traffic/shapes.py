@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 FloatArray = NDArray[np.float64]
+_STRAIGHT = float(np.cos(np.deg2rad(0.5)))
 
 
 def lengths(line: FloatArray) -> FloatArray:
@@ -48,6 +49,43 @@ def shifted(line: FloatArray, left_m: float) -> FloatArray:
     total = before + after
     scale = np.maximum(1.0 + np.sum(before * after, axis=-1, keepdims=True), 0.5)
     return line + left_m * total / scale
+
+
+def rounded(line: FloatArray, reach_m: float, most_turn_rad: float, points: int) -> FloatArray:
+    """Returns a line whose corners are replaced by curves that keep its tangents.
+
+    Args:
+        line: [n, 2]; a ring when its last point is its first.
+        reach_m: how far before and after a corner its curve begins and ends, at most.
+        most_turn_rad: corners that turn more stay as they are.
+        points: of each curve.
+    """
+    ring = bool((line[0] == line[-1]).all())
+    ends = (line[-2:-1], line[1:2]) if ring else (line[:1], line[-1:])
+    before = np.concatenate([ends[0], line[:-1]]) - line
+    after = np.concatenate([line[1:], ends[1]]) - line
+    arms = np.stack([before, after], axis=1)
+    sizes = np.maximum(np.linalg.norm(arms, axis=-1, keepdims=True), 1e-9)
+    reach = np.minimum(reach_m, 0.45 * sizes.min(axis=1))
+    first, last = np.moveaxis(line[:, None] + reach[:, None] * arms / sizes, 1, 0)
+    cosine = -np.sum(before * after, axis=-1) / sizes.prod(axis=1)[:, 0]
+    turns = (cosine > np.cos(most_turn_rad)) & (cosine < _STRAIGHT)
+    if not ring:
+        turns[[0, -1]] = False
+    t = np.linspace(0.0, 1.0, points)[None, :, None]
+    curves = (1 - t) ** 2 * first[:, None] + 2 * t * (1 - t) * line[:, None] + t**2 * last[:, None]
+    kept = np.where(turns[:, None, None], curves, line[:, None])
+    chosen = np.ones((len(line), points), bool)
+    chosen[~turns, 1:] = False
+    if not ring:
+        return np.asarray(kept[chosen])
+    body = kept[:-1][chosen[:-1]]
+    return np.concatenate([body, body[:1]])
+
+
+def smooth(line: FloatArray) -> FloatArray:
+    """Returns a line or ring without the kinks of curves made of few points."""
+    return rounded(line, 3.0, np.deg2rad(40.0), 5)
 
 
 def ribbon(line: FloatArray, width_m: float) -> BaseGeometry:

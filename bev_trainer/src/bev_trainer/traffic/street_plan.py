@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shapely.geometry import LineString, Point
 
 from bev_trainer.errors import SimulationError
+from bev_trainer.traffic.shapes import rounded
 from bev_trainer.traffic.tools import run_tool
 
 FloatArray = NDArray[np.float64]
@@ -172,23 +173,11 @@ def _chains(graph: nx.Graph) -> list[Street]:
         lines.add_edge(left, right, way=first + second[1:])
     ways = [way if way[0] < way[-1] else way[::-1] for _, _, way in lines.edges(data='way')]
     shapes = [(way, np.array([_place(graph, name) for name in way])) for way in sorted(ways)]
-    return [Street(way[0], way[-1], _rounded(shape)) for way, shape in shapes]
+    return [Street(way[0], way[-1], rounded(shape, CORNER_M, np.pi, 13)) for way, shape in shapes]
 
 
 def _place(graph: nx.Graph, name: str) -> tuple[float, float]:
     return graph.nodes[name]['x'], graph.nodes[name]['y']
-
-
-def _rounded(points: FloatArray) -> FloatArray:
-    """Returns the polyline with every corner replaced by a curve that keeps its tangents."""
-    pieces = [points[:1]]
-    for before, corner, after in zip(points[:-2], points[1:-1], points[2:], strict=True):
-        arms = before - corner, after - corner
-        reach = min(CORNER_M, *(0.45 * float(np.linalg.norm(arm)) for arm in arms))
-        first, last = (corner + reach * arm / np.linalg.norm(arm) for arm in arms)
-        t = np.linspace(0.0, 1.0, 13)[:, None]
-        pieces.append((1 - t) ** 2 * first + 2 * t * (1 - t) * corner + t**2 * last)
-    return np.concatenate([*pieces, points[-1:]])
 
 
 def _with_classes(
