@@ -38,7 +38,8 @@ def open_context() -> Any:
         ) from error
     try:
         # moderngl raises whatever its loader meets: OSError, ValueError, its own Error.
-        context = moderngl.create_context(standalone=True, backend='egl', require=GL_VERSION)
+        options: dict[str, Any] = {'backend': 'egl'}
+        context = moderngl.create_context(require=GL_VERSION, standalone=True, **options)
     except Exception as error:
         raise SimulationError(
             f'rendering: OpenGL {GL_VERSION / 100:.1f} cannot be opened through EGL ({error}); '
@@ -74,5 +75,5 @@ def program(context: Any, vertex: str, fragment: str, defines: dict[str, int | f
 
 
 def _source(file: str) -> str:
-    text = resources.files('bev_trainer.render').joinpath('shaders', file).read_text('utf-8')
+    text = (resources.files('bev_trainer.render') / 'shaders' / file).read_text('utf-8')
     return re.sub(r'#include (\S+)', lambda found: _source(found[1]), text)

@@ -82,7 +82,8 @@ def draw_list(
     near = np.argsort(distance_m[first], kind='stable')
     first, count = first[near], count[near]
     parts = ranges[model[first]]
-    commands, spans = [], []
+    commands: list[NDArray[np.uint32]] = []
+    spans: list[tuple[int, int]] = []
     for kind in Kind:
         there = parts[:, kind, 1] > 0
         block = np.zeros((int(there.sum()), COMMAND_WORDS), np.uint32)
@@ -90,6 +91,6 @@ def draw_list(
         block[:, 1] = count[there]
         block[:, 2] = parts[there, kind, 0]
         block[:, 4] = first[there] + first_row
-        spans.append((sum(map(len, commands)), len(block)))
+        spans.append((sum(len(part) for part in commands), len(block)))
         commands.append(block)
     return DrawList(rows, np.concatenate(commands), tuple(spans))

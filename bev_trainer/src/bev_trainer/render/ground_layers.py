@@ -21,7 +21,7 @@ _HORIZON_M = 5000.0
 
 
 def noise_texture(context: Any) -> Any:
-    """Returns RGBA noise that repeats: fine grain (R, G), clouds (B), white (A); once a context."""
+    """Returns noise that repeats: fine grain (R, G), clouds (B), white (A); once a context."""
     if 'noise' not in context.extra:
         rng = np.random.default_rng(20240229)
         layers = [
@@ -54,21 +54,12 @@ def _tileable(
 
 
 def upload(context: Any, ground: GroundTexture) -> dict[str, Any]:
-    """Returns the textures `cover_map`, `crossing_map` and `tone_map` of a window."""
+    """Returns the textures `cover_map` and `wear_map` of a window."""
     textures = {}
-    for name, pixels in (
-        ('cover_map', ground.cover),
-        ('crossing_map', ground.crossing),
-        ('tone_map', ground.tone),
-    ):
-        channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-        size = (pixels.shape[1], pixels.shape[0])
-        texture = context.texture(size, channels, pixels.tobytes(), alignment=1)
-        if name == 'crossing_map':
-            texture.filter = (context.LINEAR, context.LINEAR)
-        else:
-            texture.build_mipmaps()
-            texture.filter = (context.LINEAR_MIPMAP_NEAREST, context.LINEAR)
+    for name, pixels in (('cover_map', ground.cover), ('wear_map', ground.wear)):
+        texture = context.texture((pixels.shape[1], pixels.shape[0]), 4, pixels.tobytes())
+        texture.build_mipmaps()
+        texture.filter = (context.LINEAR_MIPMAP_NEAREST, context.LINEAR)
         texture.repeat_x = texture.repeat_y = False
         textures[name] = texture
     return textures

@@ -63,15 +63,14 @@ class GroundTexture:
 
     Attributes:
         window: where it lies.
-        cover: uint8 [Y, X, 4]: coverage by white paint, yellow paint, drivable, sidewalk.
-        crossing: uint8 [Y, X]: coverage by crossings.
-        tone: uint8 [Y', X']: brightness of the surface, 128 as new; of half the resolution.
+        cover: uint8 [Y, X, 4]: coverage by paint, crossings, drivable, sidewalk.
+        wear: uint8 [Y', X', 4], of half the resolution: brightness of the surface, 128 as new;
+            whether paint is yellow; soil instead of grass; puddles when it rains.
     """
 
     window: Window
     cover: ByteArray
-    crossing: ByteArray
-    tone: ByteArray
+    wear: ByteArray
 
 
 def window_around(path_m: FloatArray, margin_m: float, texel_m: float) -> Window:
@@ -88,22 +87,27 @@ def ground_texture(road_map: RoadMap, window: Window, rng: np.random.Generator) 
     """Returns the images of one window; `rng` decides on wear."""
     shape = (window.size_y, window.size_x)
     place = (window.x_min_m, window.y_min_m, window.texel_m, shape)
+    yellow = _bytes(polygon_coverage(road_map.yellow_paint, *place))
     cover = np.empty((*shape, 4), np.uint8)
-    layers = (road_map.white_paint, road_map.yellow_paint, road_map.drivable, road_map.sidewalk)
+    layers = (road_map.white_paint, road_map.crossing, road_map.drivable, road_map.sidewalk)
     for index, polygons in enumerate(layers):
         cover[..., index] = _bytes(polygon_coverage(polygons, *place))
-    crossing = _bytes(polygon_coverage(road_map.crossing, *place))
-    return GroundTexture(window, cover, crossing, _tone(road_map, window, cover, rng))
+    cover[..., 0] = cv2.add(cover[..., 0], yellow)
+    return GroundTexture(window, cover, _wear(road_map, window, cover, yellow, rng))
 
 
 def _bytes(share: NDArray[np.float32]) -> ByteArray:
     return np.asarray(cv2.convertScaleAbs(share, alpha=255.0), np.uint8)
 
 
-def _tone(
-    road_map: RoadMap, window: Window, cover: ByteArray, rng: np.random.Generator
+def _wear(
+    road_map: RoadMap,
+    window: Window,
+    cover: ByteArray,
+    yellow: ByteArray,
+    rng: np.random.Generator,
 ) -> ByteArray:
-    """Returns how bright the surface is: patches, tyre tracks, cracks, dirt along curbs."""
+    """Returns `GroundTexture.wear`: patches, tyre tracks, cracks, dirt along curbs, puddles."""
     half = Window(
         window.x_min_m,
         window.y_min_m,
@@ -128,7 +132,19 @@ def _tone(
     tone *= 1.0 - 0.45 * road * edge
     stone = np.clip(cv2.GaussianBlur(road, (0, 0), 0.16 / half.texel_m) * 4.0, 0.0, 1.0) * walk
     tone *= 1.0 + 0.35 * stone
-    return np.asarray(cv2.convertScaleAbs(tone, alpha=128.0), np.uint8)
+    broad = _noise(shape, 14.0 / half.texel_m, rng) + 0.5 * _noise(shape, 4.0 / half.texel_m, rng)
+    soil = 0.35 + 0.45 * broad
+    puddle = np.clip(2.5 * _noise(shape, 5.0 / half.texel_m, rng) - 0.9 + 0.5 * edge, 0.0, 1.0)
+    # Bilinear interpolation must not mix white into yellow: the colour reaches beyond the line.
+    spread = cv2.dilate(
+        cv2.resize(yellow, shape[::-1], interpolation=cv2.INTER_AREA), np.ones((3, 3))
+    )
+    image = np.empty((*shape, 4), np.uint8)
+    image[..., 0] = cv2.convertScaleAbs(tone, alpha=128.0)
+    image[..., 1] = np.where(spread > 8, 255, 0)
+    image[..., 2] = cv2.convertScaleAbs(np.clip(soil, 0.0, 1.0), alpha=255.0)
+    image[..., 3] = cv2.convertScaleAbs(puddle, alpha=255.0)
+    return image
 
 
 def _noise(shape: tuple[int, int], cell: float, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -52,7 +52,7 @@ class Instances:
 
 
 def prop_instances(props: Sequence[Prop], lamps: bool) -> Instances:
-    """Returns the scenery; traffic lights are dark until `lit_signals`."""
+    """Returns the scenery; traffic lights are dark until `Signals.light`."""
     sizes = np.array([(p.length_m, p.width_m, p.height_m) for p in props]).reshape(-1, 3)
     made = _instances(
         np.array([MODEL_INDEX[p.model] for p in props], np.int64),
@@ -67,15 +67,22 @@ def prop_instances(props: Sequence[Prop], lamps: bool) -> Instances:
     return made
 
 
-def light_signals(
-    scenery: Instances, props: Sequence[Prop], road_map: RoadMap, plan: SignalPlan, time_s: float
-) -> None:
-    """Sets which lamps of the traffic lights among the scenery burn at a world time."""
-    for index, prop in enumerate(props):
-        if prop.signal >= 0:
-            head = road_map.signals[prop.signal]
-            letter = plan.letter(head.controller, head.link, time_s)
-            scenery.rows['label'][index, 3] = _LETTER_FLAGS[letter]
+class Signals:
+    """The traffic lights among the scenery."""
+
+    def __init__(self, props: Sequence[Prop], road_map: RoadMap, plan: SignalPlan) -> None:
+        self._heads = [
+            (index, road_map.signals[prop.signal])
+            for index, prop in enumerate(props)
+            if prop.signal >= 0
+        ]
+        self._plan = plan
+
+    def light(self, scenery: Instances, time_s: float) -> None:
+        """Sets which lamps burn at a world time."""
+        flags = scenery.rows['label'][:, 3]
+        for index, head in self._heads:
+            flags[index] = _LETTER_FLAGS[self._plan.letter(head.controller, head.link, time_s)]
 
 
 class TrackTable:

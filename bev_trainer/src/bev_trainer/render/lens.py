@@ -58,7 +58,7 @@ def lens_of(camera: Camera, index: int) -> Lens:
     """Returns the views that a camera, number `index` of its rig, is drawn from."""
     columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
     rays = camera.rays(np.stack([columns, rows], axis=-1))
-    seen = np.isfinite(rays).all(axis=-1)
+    seen = np.asarray(np.isfinite(rays).all(axis=-1), bool)
     rays = np.where(seen[..., None], rays, 0.0)
     if camera.distortion.is_pinhole:
         view = View(index, np.eye(3), np.array(camera.K), camera.width, camera.height)

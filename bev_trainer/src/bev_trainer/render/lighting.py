@@ -105,20 +105,20 @@ def _fair(weather: Weather, sine: float) -> dict[str, Any]:
     zenith = _mix(np.array([0.10, 0.16, 0.32]), np.array([0.14, 0.31, 0.72]), high)
     horizon = _mix(np.array([0.95, 0.56, 0.34]), np.array([0.66, 0.80, 0.98]), high)
     glow = _mix(np.array([1.7, 0.75, 0.28]), np.array([0.7, 0.6, 0.45]), high)
-    sky = _mix(np.array([0.32, 0.34, 0.45]), np.array([0.50, 0.62, 0.86]), high)
+    sky = _mix(np.array([0.46, 0.46, 0.54]), np.array([0.70, 0.80, 0.98]), high)
     sky = _mix(sky, np.full(3, sky.mean() * 1.15), 0.6 * cloud)
     bounce = 0.16 * (sun * max(sine, 0.1) + sky)
     zenith = _mix(zenith, np.full(3, 0.55 * (0.4 + 0.6 * high)), 0.5 * cloud)
-    return dict(
-        sun_rgb=sun,
-        sky_rgb=sky,
-        bounce_rgb=bounce,
-        zenith_rgb=zenith,
-        horizon_rgb=horizon,
-        glow_rgb=glow,
-        exposure=float(0.52 + 0.50 * (1.0 - high)),
-        night=float(0.30 * (1.0 - high)) if weather.lamps else 0.0,
-    )
+    return {
+        'sun_rgb': sun,
+        'sky_rgb': sky,
+        'bounce_rgb': bounce,
+        'zenith_rgb': zenith,
+        'horizon_rgb': horizon,
+        'glow_rgb': glow,
+        'exposure': float(0.52 + 0.50 * (1.0 - high)),
+        'night': float(0.30 * (1.0 - high)) if weather.lamps else 0.0,
+    }
 
 
 def _grey(weather: Weather) -> dict[str, Any]:
@@ -127,29 +127,29 @@ def _grey(weather: Weather) -> dict[str, Any]:
     fog = weather.visibility_m < 300
     level = 0.62 if rain else (0.95 if fog else 1.0)
     tone = np.array([0.93, 0.97, 1.03])
-    return dict(
-        sun_rgb=np.zeros(3),
-        sky_rgb=1.45 * level * tone,
-        bounce_rgb=0.24 * level * tone,
-        zenith_rgb=(0.80 if not fog else 1.0) * level * tone,
-        horizon_rgb=(1.12 if not rain else 0.95) * level * tone,
-        glow_rgb=np.zeros(3),
-        exposure=0.60 if not rain else 0.82,
-        night=0.25 if weather.lamps else 0.0,
-    )
+    return {
+        'sun_rgb': np.zeros(3),
+        'sky_rgb': 1.45 * level * tone,
+        'bounce_rgb': 0.24 * level * tone,
+        'zenith_rgb': (0.80 if not fog else 1.0) * level * tone,
+        'horizon_rgb': (1.12 if not rain else 0.95) * level * tone,
+        'glow_rgb': np.zeros(3),
+        'exposure': 0.60 if not rain else 0.82,
+        'night': 0.25 if weather.lamps else 0.0,
+    }
 
 
 def _night(weather: Weather) -> dict[str, Any]:
     """No moon; the town lights the haze above it."""
     cloud = weather.cloud_cover
     town = _mix(np.array([0.020, 0.018, 0.022]), np.array([0.050, 0.040, 0.032]), cloud)
-    return dict(
-        sun_rgb=np.zeros(3),
-        sky_rgb=np.array([0.030, 0.032, 0.044]) + 0.5 * town,
-        bounce_rgb=np.array([0.012, 0.011, 0.010]),
-        zenith_rgb=_mix(np.array([0.004, 0.006, 0.014]), 0.5 * town, cloud),
-        horizon_rgb=town,
-        glow_rgb=np.zeros(3),
-        exposure=2.3,
-        night=1.0,
-    )
+    return {
+        'sun_rgb': np.zeros(3),
+        'sky_rgb': np.array([0.030, 0.032, 0.044]) + 0.5 * town,
+        'bounce_rgb': np.array([0.012, 0.011, 0.010]),
+        'zenith_rgb': _mix(np.array([0.004, 0.006, 0.014]), 0.5 * town, cloud),
+        'horizon_rgb': town,
+        'glow_rgb': np.zeros(3),
+        'exposure': 2.3,
+        'night': 1.0,
+    }

@@ -27,6 +27,7 @@ from bev_trainer.render.lighting import Light
 from bev_trainer.render.mesh import ARM_SWING_RAD, HIP_HEIGHT, LEG_SWING_RAD, SHOULDER_HEIGHT
 from bev_trainer.render.mesh_buffers import RowBuffer
 from bev_trainer.render.mesh_store import mesh_store
+from bev_trainer.render.panorama import sky_texture
 from bev_trainer.render.shadows import Shadows
 from bev_trainer.render.timing import StageTimes
 from bev_trainer.world.classes import SemanticClass
@@ -44,8 +45,7 @@ _LIMBS: dict[str, int | float] = {
     'ARM_SWING': ARM_SWING_RAD,
 }
 _UNITS = (
-    'noise_map', 'cover_map', 'crossing_map', 'tone_map', 'still_shadows', 'moving_shadows',
-    'lamp_map',
+    'noise_map', 'cover_map', 'wear_map', 'sky_map', 'still_shadows', 'moving_shadows', 'lamp_map',
 )  # fmt: skip
 
 
@@ -77,6 +77,9 @@ class Painter:
         self._light_block = context.buffer(light.block())
         self._held: list[Any] = [self._view_blocks, self._light_block]
         self._shared = {'noise_map': ground_layers.noise_texture(context)}
+        self._square = _square(context)
+        self._held += self._square
+        self._shared['sky_map'] = self._sky()
         self._shadows = None
         if light.has_shadows:
             self._shadows = Shadows(context, light, scenery, _LIMBS, camera_count)
@@ -149,6 +152,14 @@ class Painter:
             made.append((buffer, textures, uniforms))
         return made
 
+    def _sky(self) -> Any:
+        self._light_block.bind_to_uniform_block(UNIFORM_BLOCKS.index('Light'))
+        self._shared['noise_map'].use(0)
+        east = float(self._light.sun[0])
+        sky = sky_texture(self._context, *self._square, (0.37 * east, 0.11 + 0.23 * east))
+        self._held.append(sky)
+        return sky
+
     def _lamp_texture(self) -> Any:
         coarse = self._coarse
         size = np.array([coarse.x_max_m - coarse.x_min_m, coarse.y_max_m - coarse.y_min_m])
@@ -184,9 +195,7 @@ class Painter:
         }
         for each in made.values():
             self._set_uniforms(each)
-        corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], 'f4')
-        square = context.buffer(corners.tobytes())
-        order = context.buffer(np.array([0, 1, 2, 0, 2, 3], np.uint32).tobytes())
+        square, order = self._square
         arrays: dict[Any, Any] = {kind: self._frame_rows.mesh_array(made[kind]) for kind in Kind}
         arrays['sky'] = context.vertex_array(made['sky'], [(square, '2f', 'in_corner')], order)
         for index, (buffer, _, _) in enumerate(self._windows):
@@ -196,7 +205,7 @@ class Painter:
         if defines['COLOUR']:
             contact = program(context, 'contact', 'contact', _LIMBS)
             arrays['contact'] = self._frame_rows.quad_array(contact, square, order)
-        self._held += [*arrays.values(), square, order]
+        self._held += arrays.values()
         return arrays
 
     def _set_uniforms(self, made: Any) -> None:
@@ -205,14 +214,11 @@ class Painter:
                 made[name].value = unit
         if 'lamp_window' in made:
             made['lamp_window'].value = self._lamp_window
-        if 'drift' in made:
-            azimuth = float(self._light.sun[0])
-            made['drift'].value = (0.37 * azimuth, 0.11 + 0.23 * azimuth)
 
     # Every frame.
 
     def _upload(self, frames: Sequence[CameraFrame]) -> list[tuple[int, int]]:
-        """Writes rows, commands and blocks; returns the contact commands (first, count) by view."""
+        """Writes rows, commands, blocks; returns contact commands (first, count) by view."""
         views = [(frame, view) for frame in frames for view in frame.views]
         rows = [view.drawn.rows for _, view in views]
         commands = [view.drawn.commands for _, view in views]
@@ -298,7 +304,8 @@ class Painter:
             for name, texture in textures.items():
                 texture.use(_UNITS.index(name))
             for name, value in uniforms.items():
-                array.program[name].value = value
+                if name in array.program:
+                    array.program[name].value = value
             array.render()
         arrays['sky'].render()
         self._context.enable(self._context.CULL_FACE)
@@ -320,6 +327,12 @@ class Painter:
                     self._frame_rows.commands, count=count, first=first
                 )
         target.depth_mask = True
+
+
+def _square(context: Any) -> tuple[Any, Any]:
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], 'f4')
+    order = np.array([0, 1, 2, 0, 2, 3], np.uint32)
+    return context.buffer(corners.tobytes()), context.buffer(order.tobytes())
 
 
 def _near_road_users(frame: CameraFrame, each: ViewFrame) -> NDArray[np.void]:

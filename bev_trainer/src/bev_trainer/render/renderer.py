@@ -23,8 +23,8 @@ from bev_trainer.render.culling import DrawList, draw_list, visible
 from bev_trainer.render.frame import CameraFrame, ViewFrame
 from bev_trainer.render.instances import (
     Instances,
+    Signals,
     TrackTable,
-    light_signals,
     prop_instances,
 )
 from bev_trainer.render.lens import Lens, composition, lens_of
@@ -68,6 +68,8 @@ class ScenarioRenderer:
             self._views, size = pack([view for lens in self._lenses for view in lens.views])
             self._light = light_of(scenario.weather)
             self._scenery = prop_instances(scenario.world.props, self._light.lamps)
+            world = scenario.world
+            self._signals = Signals(world.props, world.road_map, world.signals)
             self._traffic = TrackTable(scenario.others, self._light.lamps)
             self._atlas = Atlas(context, size, supersample)
             self._painter = Painter(
@@ -127,7 +129,6 @@ class ScenarioRenderer:
 
     def _frames(self, times_s: Sequence[float]) -> list[CameraFrame]:
         """Returns what each camera sees: poses, and instances by view."""
-        world = self._scenario.world
         traffic: dict[float, Instances] = {}
         frames: list[CameraFrame] = []
         origin = np.floor(self._scenario.world_T_base(times_s[0])[:2, 3])
@@ -136,7 +137,7 @@ class ScenarioRenderer:
             time_s = float(times_s[index])
             if time_s not in traffic:
                 traffic[time_s] = self._traffic.at(time_s)
-            light_signals(self._scenery, world.props, world.road_map, world.signals, time_s)
+            self._signals.light(self._scenery, time_s)
             world_T_base = self._scenario.world_T_base(time_s)
             world_T_camera = world_T_base @ camera.base_T_camera
             views = []
@@ -192,7 +193,7 @@ class _Picture:
     def shot(
         self, color: NDArray[np.uint8], labels: NDArray[np.uint8], depth: NDArray[np.float32]
     ) -> Shot:
-        """Returns the picture from the atlas: color [sH, sW, 4], labels [H, W, 4], depth [H, W]."""
+        """Returns the picture; the atlas has color [sH, sW, 4], labels [H, W, 4], depth [H, W]."""
         if self._lens.is_direct:
             return self._direct(color, labels, depth)
         table = self._table
@@ -212,7 +213,7 @@ class _Picture:
         on_ground = (classes >= min(GROUND_CLASSES)) & (classes <= max(GROUND_CLASSES))
         reach = np.where(on_ground & (self._ground_m > 0), self._ground_m, reach)
         reach[table.blank] = 0.0
-        return Shot(rgb, classes, _instances(picked), reach)
+        return Shot(np.asarray(rgb, np.uint8), classes, _instances(picked), reach)
 
     def _direct(
         self, color: NDArray[np.uint8], labels: NDArray[np.uint8], depth: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What lens and sensor do to a picture: vignetting, blur, colour cast, dirt, drops, noise, rain."""
+"""What lens and sensor do to a picture: vignetting, blur, colour, dirt, drops, noise, rain."""
 
 from __future__ import annotations
 
@@ -104,14 +104,15 @@ class Sensor:
         if self._look.blur_px > 0:
             picture = np.asarray(cv2.GaussianBlur(picture, (3, 3), self._look.blur_px), np.uint8)
         if self._soft is not None:
-            picture = self._behind_drops(picture)
+            picture = self._behind_drops(picture, self._soft)
         x, y = rng.integers(0, _TILE_MARGIN, 2)
         width, height = self._size
         noise = self._tile[y : y + height, x : x + width]
         # Bright pixels carry more noise than dark ones.
         level = cv2.LUT(picture, self._noise)
         values = cv2.multiply(picture, self._gain, dtype=cv2.CV_32F)
-        return np.asarray(cv2.convertScaleAbs(cv2.max(values + noise * level, 0.0)), np.uint8)
+        grain = cv2.multiply(noise, level)
+        return np.asarray(cv2.add(values, grain, dtype=cv2.CV_8U), np.uint8)
 
     def _gains(self) -> FloatArray:
         """Returns [H, W, 3]: vignetting, exposure and white balance in display values."""
@@ -127,7 +128,7 @@ class Sensor:
         return ((light[..., None] * cast) ** (1.0 / _DISPLAY_GAMMA)).astype(np.float32)
 
     def _soft_mask(self, rng: np.random.Generator, weather: Weather) -> FloatArray | None:
-        """Returns [H, W, 1]: how much drops and dirt hide sharp detail; None where nothing does."""
+        """Returns [H, W, 1]: how much drops and dirt hide sharp detail; None if nothing does."""
         width, height = self._size
         mask = np.zeros((height, width), np.float32)
         dirt = self._look.dirt[self._camera]
@@ -150,7 +151,7 @@ class Sensor:
             return None
         return np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.1 * scale), np.float32)[..., None]
 
-    def _behind_drops(self, picture: ByteArray) -> ByteArray:
+    def _behind_drops(self, picture: ByteArray, share: FloatArray) -> ByteArray:
         width, height = self._size
         small = (max(width // _SOFT_FACTOR, 1), max(height // _SOFT_FACTOR, 1))
         soft = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
@@ -159,7 +160,7 @@ class Sensor:
         near = cv2.resize(near, (width, height), interpolation=cv2.INTER_LINEAR)
         # A drop shows the scene upside down, blurred; its rim what lies behind.
         soft = cv2.addWeighted(soft, 0.4, near, 0.6, 0.0)
-        mixed = picture + (soft.astype(np.float32) - picture) * self._soft
+        mixed = picture + (soft.astype(np.float32) - picture) * share
         return np.asarray(cv2.convertScaleAbs(mixed), np.uint8)
 
     def _with_streaks(self, picture: ByteArray, rng: np.random.Generator) -> ByteArray:

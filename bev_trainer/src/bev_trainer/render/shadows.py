@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 _STILL_SIZE, _STILL_HALF_M, _STILL_CELL_M = 2048, 82.0, 24.0
-_TILE_SIZE, _TILE_HALF_M, _TILE_AHEAD_M = 512, 25.0, 19.0
+_TILE_SIZE, _TILE_HALF_M, _TILE_AHEAD_M = 384, 24.0, 18.0
 _SOFT_M = 0.06  # half the spread of taps
 
 

@@ -29,9 +29,13 @@ layout(std140) uniform Light {
 const float SHADOW_CEILING = 96.0;  // metres; highest caster
 
 // Filmic curve with the sRGB transfer in it (Hejl and Burgess-Dawson, 2010).
-vec3 shown(vec3 radiance) {
-    vec3 x = max(radiance * (sky_rgb_.w * eye.w) - 0.004, 0.0);
+vec3 shown_at(vec3 radiance, float exposure) {
+    vec3 x = max(radiance * exposure - 0.004, 0.0);
     return (x * (6.2 * x + 0.5)) / (x * (6.2 * x + 1.7) + 0.06);
+}
+
+vec3 shown(vec3 radiance) {
+    return shown_at(radiance, sky_rgb_.w * eye.w);
 }
 
 float haze_share(float distance_m) {
@@ -52,6 +56,6 @@ vec3 clear_sky(vec3 direction) {
     return color + glow_rgb_.rgb * (0.30 * near + 0.55 * near * near * near * near);
 }
 
-vec3 hazy(vec3 radiance, vec3 ray, float distance_m) {
+vec3 hazy(vec3 radiance, float distance_m) {
     return mix(radiance, horizon_rgb_.rgb, haze_share(distance_m));
 }

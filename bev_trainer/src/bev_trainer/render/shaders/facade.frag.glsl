@@ -7,17 +7,16 @@ in vec2 f_wall;
 flat in vec3 f_normal;
 flat in vec4 f_paint;
 flat in vec4 f_light;
-flat in vec2 f_extent;
+flat in vec4 f_window;
+flat in vec4 f_style;
 
 const float FLOOR_M = 3.1;
 
+// Random number of a window (Hoskins' hash without sine).
 float random(vec2 cell, float seed) {
-    return fract(sin(dot(cell, vec2(12.9898, 78.233)) + seed * 91.7) * 4375.85453);
-}
-
-// Share of a pixel of width w inside |x| < half.
-vec2 inside(vec2 x, vec2 half_size, vec2 w) {
-    return clamp((half_size - abs(x)) / w + 0.5, 0.0, 1.0);
+    vec3 p = fract(vec3(cell.xy, seed) * 0.1031 + 0.217);
+    p += dot(p, p.yzx + 33.33);
+    return fract((p.x + p.y) * p.z);
 }
 #endif
 flat in vec4 f_label;
@@ -25,81 +24,70 @@ flat in vec4 f_label;
 void main() {
 #if COLOUR
     vec3 ray = f_point - eye.xyz;
-    float distance_m = length(ray);
-    ray /= distance_m;
-    float seed = floor(f_paint.a * 255.0 + 0.5);
-    vec3 dice = fract(seed * vec3(0.618034, 0.414214, 0.732051));
-    bool glassy = dice.x > 0.72 && f_extent.y > 12.0;
-    bool brick = !glassy && dice.x < 0.34;
-    bool shop = dice.y > 0.45;
+    float per_length = inversesqrt(dot(ray, ray));
+    float distance_m = 1.0 / per_length;
+    ray *= per_length;
+    float glassy = f_style.x;
+    float bay = f_window.x;
 
-    // Whole numbers of bays along the wall and of floors up to its edge.
-    float bay = glassy ? 1.6 : mix(2.4, 3.6, dice.z);
-    float bays = max(floor(f_extent.x / bay), 1.0);
-    bay = f_extent.x / bays;
-    vec2 place = vec2(f_wall.x / bay + 0.5 * bays, f_wall.y / FLOOR_M);
+    vec2 place = vec2(f_wall.x, f_wall.y / FLOOR_M);
     vec2 cell = floor(place);
-    vec2 within = (fract(place) - 0.5) * vec2(bay, FLOOR_M);
-    vec2 w = clamp(fwidth(f_wall) * 0.9, 0.01, 3.0);
-    bool ground_floor = cell.y < 0.5;
+    vec2 within = (place - cell - 0.5) * vec2(bay, FLOOR_M);
+    vec2 per_width = 1.0 / clamp(fwidth(vec2(f_wall.x * bay, f_wall.y)), 0.015, 3.0);
+    float store = f_style.z * float(cell.y < 0.5);
+    vec2 half_size = mix(f_window.yz, vec2(bay * 0.45, 1.12), store);
+    float lift = mix(0.10, -0.22, store);
+    // No window in a storey that the roof cuts off.
+    float whole = float((cell.y + 0.92) * FLOOR_M < f_window.w);
+    vec2 gap = half_size - abs(within - vec2(0.0, lift));
+    vec2 cover = clamp(gap * per_width + 0.5, 0.0, 1.0);
+    vec2 framed = clamp((gap + 0.08) * per_width + 0.5, 0.0, 1.0);
+    float pane_share = cover.x * cover.y * whole;
+    float bar = clamp((0.03 - abs(within.x)) * per_width.x + 0.5, 0.0, 1.0) * (1.0 - glassy);
+    pane_share *= 1.0 - bar * (1.0 - store);
+    float frame = framed.x * framed.y * whole - pane_share;
 
-    vec2 half_size = glassy ? vec2(bay * 0.5 - 0.06, 1.30)
-        : vec2(bay * mix(0.22, 0.36, dice.y), mix(0.65, 0.85, dice.z));
-    bool store = shop && ground_floor;
-    half_size = store ? vec2(bay * 0.45, 1.15) : half_size;
-    float above = f_extent.y - f_wall.y;
-    float top = step(0.9, above - (FLOOR_M - fract(place.y) * FLOOR_M) + FLOOR_M);
-    vec2 cover = inside(within - vec2(0.0, store ? -0.25 : 0.10), half_size, w);
-    float window = cover.x * cover.y * top;
-    vec2 frame_cover = inside(within - vec2(0.0, store ? -0.25 : 0.10), half_size + (glassy ? 0.0 : 0.09), w);
-    float frame = frame_cover.x * frame_cover.y * top - window;
-    // Glazing bar.
-    float bar = inside(within, vec2(0.03), w).x * window * float(!glassy && !store);
-
-    float chance = random(cell, seed);
-    vec4 grain = texture(noise_map, f_wall * 0.11 + dice.xy);
-    vec3 wall = f_paint.rgb * (0.84 + 0.32 * grain.r);
-    if (brick) wall = mix(wall, vec3(0.26, 0.11, 0.07), 0.75) * (0.8 + 0.4 * grain.g);
-    // Courses of bricks close by, storeys of a plastered front further away.
-    vec2 course = abs(fract(vec2(f_wall.x / 0.25 + 0.5 * step(0.5, fract(f_wall.y / 0.16)), f_wall.y / 0.08)) - 0.5);
-    float joint = max(step(0.46, course.x), step(0.40, course.y));
-    wall *= 1.0 + (brick ? 0.35 * (joint - 0.25) * clamp(1.4 - w.y / 0.05, 0.0, 1.0) : 0.0);
-    float band = inside(vec2(within.y - 0.5 * FLOOR_M + 0.12), vec2(0.09), vec2(w.y)).x;
-    wall *= 1.0 - 0.18 * band * float(!brick);
-    wall *= mix(0.72, 1.0, clamp(f_wall.y * 0.8, 0.0, 1.0));
-    wall = glassy ? vec3(0.09, 0.10, 0.11) : wall;
-    wall = mix(wall, store ? vec3(0.08) : vec3(0.62, 0.62, 0.60) * (0.5 + 0.5 * dice.z), clamp(frame + bar, 0.0, 1.0));
+    float chance = random(cell, f_paint.a);
+    float second = fract(chance * 61.7), third = fract(chance * 193.3);
+    float near = clamp(1.25 - 0.020 * distance_m, 0.0, 1.0);
+    vec4 grain = textureLod(noise_map, f_wall * vec2(0.11 * bay, 0.11) + f_paint.a * 0.37, 2.0);
+    vec3 wall = f_paint.rgb * (1.0 + 0.28 * near * (grain.b - 0.5));
+    float courses = f_style.y * clamp(per_width.y * 0.05 - 0.3, 0.0, 1.0);
+    vec2 brick = abs(fract(vec2(f_wall.x * bay * 4.0 + 0.5 * floor(f_wall.y * 12.5), f_wall.y * 12.5)) - 0.5);
+    wall *= 1.0 + courses * (0.40 * float(max(brick.x - 0.04, brick.y) > 0.40) - 0.10 + 0.25 * (grain.r - 0.5));
+    // A string course under every floor of a plastered front, dirt near the street.
+    float band = clamp((0.09 - abs(within.y + 0.5 * FLOOR_M - 0.12)) * per_width.y + 0.5, 0.0, 1.0);
+    wall *= 1.0 - 0.16 * band * (1.0 - f_style.y);
+    wall *= mix(0.74, 1.0, clamp(f_wall.y * 0.9, 0.0, 1.0));
+    wall = mix(wall, vec3(f_style.w), frame);
 
     vec3 light = f_light.rgb;
-    float sun = 0.0;
 #if SHADOWS
-    sun = f_light.a * sunlit(f_point + 0.12 * f_normal);
-    light += sun_rgb_.rgb * sun;
+    light += sun_rgb_.rgb * (f_light.a * sunlit(f_point + 0.12 * f_normal));
 #endif
 #if NIGHT
     light += lamplight(f_point, f_normal) + beamlight(f_point, f_normal, 0, 1);
 #endif
-    vec3 color = wall * light;
-
     // Windows mirror the sky, or the houses across the street, over a dark or curtained room.
     float facing = clamp(-dot(ray, f_normal), 0.0, 1.0);
     float edge = 1.0 - facing;
-    edge = edge * edge * edge;
-    vec3 bounced = ray + 2.0 * facing * f_normal;
-    float wobble = (random(cell, seed + 3.0) - 0.5) * 0.10;
-    float skyline = smoothstep(0.05, 0.35, bounced.z + wobble);
-    vec3 mirrored = mix(light * 0.16, mix(horizon_rgb_.rgb, zenith_rgb_.rgb, max(bounced.z, 0.0)), skyline);
-    float curtain = step(0.62, chance) * float(!glassy && !store);
-    vec3 room = mix(vec3(0.015, 0.017, 0.02), vec3(0.30, 0.29, 0.26), curtain * 0.7) * light;
-    vec3 pane = mix(room, mirrored, 0.14 + (glassy ? 0.28 : 0.10) + 0.6 * edge);
+    edge *= edge * edge;
+    float up = ray.z + (second - 0.5) * 0.10;
+    float skyline = clamp(up * 3.5 - 0.15, 0.0, 1.0);
+    vec3 mirrored = mix(light * 0.14, mix(horizon_rgb_.rgb, zenith_rgb_.rgb, max(up, 0.0)), skyline);
+    float curtain = float(chance > 0.62) * (1.0 - glassy) * (1.0 - store);
+    // Goods in a shop window, a sill of light above.
+    float goods = store * clamp(grain.b * 2.2 - 0.5 - within.y * 0.6, 0.0, 1.0);
+    vec3 room = (vec3(0.016, 0.018, 0.021) + vec3(0.20, 0.19, 0.175) * curtain + vec3(0.11, 0.085, 0.07) * goods) * light;
+    vec3 pane = mix(room, mirrored, 0.16 + 0.22 * glassy + 0.6 * edge);
 #if NIGHT
-    float lit = step(mix(0.93, 0.62, glow_rgb_.w), random(cell + 17.0, seed));
-    lit = store ? step(0.3, dice.z) : lit;
-    vec3 warm = mix(vec3(1.0, 0.70, 0.36), vec3(0.85, 0.92, 1.0), float(glassy || store) * 0.7);
-    pane += warm * lit * (store ? 0.50 : 0.30 * (0.35 + random(cell + 5.0, seed))) * (0.75 + 0.5 * curtain);
+    float lit = float(third > mix(0.95, 0.66, glow_rgb_.w));
+    lit = mix(lit, float(fract(f_paint.a * 0.732051) > 0.35), store);
+    vec3 warm = mix(vec3(1.0, 0.66, 0.32), vec3(0.86, 0.92, 1.0), step(0.5, glassy + store * second));
+    pane += warm * (lit * mix(0.10 + 0.30 * second * second, 0.10 + 0.45 * goods, store) * (0.7 + 0.3 * curtain));
 #endif
-    color = mix(color, pane, window - bar);
-    out_color = vec4(shown(hazy(color, ray, distance_m)), 1.0);
+    vec3 color = mix(wall * light, pane, pane_share);
+    out_color = vec4(shown(hazy(color, distance_m)), 1.0);
 #endif
 #if LABELS
     out_label = vec4(f_label.xyz, 0.0);

@@ -10,15 +10,11 @@ float sunlit(vec3 p) {
     float depth = 1.0 - (p.z + 0.004) / SHADOW_CEILING;
     vec2 ground = p.xy - shear_.xy * p.z;
     vec2 still = ground * still_map.x + still_map.yz;
-    float reach = still_map.w;
-    float open = texture(still_shadows, vec3(still + vec2(-reach, reach * 0.5), depth))
-        + texture(still_shadows, vec3(still + vec2(reach, -reach * 0.5), depth));
+    float open = texture(still_shadows, vec3(still, depth));
     vec2 moving = ground * moving_map.xy + moving_map.zw;
-    vec2 low = step(moving_tile.xy, moving);
-    vec2 high = step(moving, moving_tile.zw);
+    vec4 inside = step(vec4(moving_tile.xy, moving), vec4(moving, moving_tile.zw));
     float other = texture(moving_shadows, vec3(moving, depth));
-    float covered = low.x * low.y * high.x * high.y;
-    return 0.5 * open * mix(1.0, other, covered);
+    return open * (1.0 - (1.0 - other) * inside.x * inside.y * inside.z * inside.w);
 }
 #endif
 

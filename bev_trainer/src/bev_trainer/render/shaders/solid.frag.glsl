@@ -16,8 +16,9 @@ flat in vec4 f_label;
 void main() {
 #if COLOUR
     vec3 ray = f_point - eye.xyz;
-    float distance_m = length(ray);
-    ray /= distance_m;
+    float per_length = inversesqrt(dot(ray, ray));
+    float distance_m = 1.0 / per_length;
+    ray *= per_length;
     vec3 n = f_normal;
     vec3 light = f_light.rgb;
 #if SHADOWS
@@ -51,7 +52,7 @@ void main() {
 #endif
     color += f_glow;
 #endif
-    out_color = vec4(shown(hazy(color, ray, distance_m)), 1.0);
+    out_color = vec4(shown(hazy(color, distance_m)), 1.0);
 #endif
 #if LABELS
     out_label = vec4(f_label.xyz, 0.0);
