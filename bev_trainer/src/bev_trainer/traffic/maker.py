@@ -10,6 +10,7 @@ import numpy as np
 from shapely.geometry import Polygon
 
 from bev_trainer.errors import SimulationError
+from bev_trainer.traffic.astray import RightfulGround
 from bev_trainer.traffic.demand import EGO_TYPE, write_demand
 from bev_trainer.traffic.ego import ego_track, pick_drives
 from bev_trainer.traffic.net_file import NetFile, read_net_file
@@ -79,17 +80,20 @@ def _attempt(spec: TrafficSpec, attempt: int, folder: Path) -> tuple[World | Non
     seed = int(rng_demand.integers(1, 2**31 - 1))
     network = folder / 'streets.net.xml'
     raws, signals = run_traffic(network, demand, lights, seed, WARM_UP_S, end_s)
-    drives = _drives(raws, net, spec, rng_ego)
+    road_map = build_road_map(net, rng_looks)
+    ground = RightfulGround.of(road_map)
+    drives = _drives(raws, net, ground, spec, rng_ego)
     begin, end = first_s - BEFORE_S, end_s
     if drives:
         begin = min(drive.start_s for drive in drives) - BEFORE_S
         end = max(drive.start_s for drive in drives) + spec.drive_s + AFTER_S
-    users = [_cut(track, begin, end) for track in road_users(raws, spec.vehicle, rng_looks)]
-    tracks = [*filter(None, users), *park_vehicles(net, rng_looks, STEP_S)]
+    whole = road_users(raws, spec.vehicle, rng_looks)
+    users = [track for track in (_cut(user, begin, end) for user in whole) if track is not None]
+    users = [track for track in users if ground.keeps(track)]
+    tracks = [*users, *park_vehicles(net, rng_looks, STEP_S)]
     tracks, drives = _without_overlaps(tracks, drives, begin, end)
     if len(drives) < spec.drives:
         return None, f'only {len(drives)} of {spec.drives} ego drives came about'
-    road_map = build_road_map(net, rng_looks)
     return (
         World(
             f'net_{spec.network_seed:06d}',
@@ -112,10 +116,15 @@ def _start_span(spec: TrafficSpec) -> tuple[float, float]:
 
 
 def _drives(
-    raws: list[RawTrack], net: NetFile, spec: TrafficSpec, rng: np.random.Generator
+    raws: list[RawTrack],
+    net: NetFile,
+    ground: RightfulGround,
+    spec: TrafficSpec,
+    rng: np.random.Generator,
 ) -> list[EgoDrive]:
     stand_ins = [raw for raw in raws if raw.type_name == EGO_TYPE and len(raw.front_m) > 1]
     tracks = {raw.name: ego_track(raw, spec) for raw in stand_ins}
+    tracks = {name: track for name, track in tracks.items() if ground.keeps(track)}
     shapes = [shape for shape in net.junction_shapes.values() if len(shape) > 2]
     junctions = merged([Polygon(shape).buffer(0.0) for shape in shapes])
     return pick_drives(tracks, junctions, _start_span(spec), spec, rng)

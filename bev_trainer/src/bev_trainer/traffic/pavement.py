@@ -14,6 +14,7 @@ from bev_trainer.traffic.shapes import merged, ribbon, smooth
 
 SEAM_M = 0.08
 CRUMB_M = 0.15
+KINK_M = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,8 @@ def pave(net: NetFile) -> Pavement:
     sidewalk = _sealed(unary_union(walks)).difference(lanes)
     parts = _parts(paved.difference(sidewalk).buffer(-CRUMB_M).buffer(CRUMB_M))
     # Junctions reach beyond the sidewalk at outer bends; nobody can drive there.
-    driven = merged([part for part in parts if part.intersection(ways).length > 1.0])
-    drivable = merged([_smooth(part) for part in driven.geoms])
+    driven = unary_union([part for part in parts if part.intersection(ways).length > 1.0])
+    drivable = merged([_smooth(part) for part in _parts(driven.simplify(KINK_M))])
     stripes = unary_union(_ribbons(net, 'crossing')).intersection(drivable)
     beside = paved.difference(drivable).buffer(-CRUMB_M).buffer(CRUMB_M)
     sidewalk = merged([beside.difference(drivable)])
@@ -53,11 +54,13 @@ def _ribbons(net: NetFile, *kinds: str) -> list[BaseGeometry]:
     return [ribbon(lane.shape_m, lane.width_m) for lane in _lanes(net, *kinds)]
 
 
-def _parts(area: BaseGeometry) -> list[BaseGeometry]:
-    return list(getattr(area, 'geoms', [area]))
+def _parts(area: BaseGeometry) -> list[Polygon]:
+    parts = getattr(area, 'geoms', [area])
+    return [part for part in parts if isinstance(part, Polygon)]
 
 
 def _smooth(area: Polygon) -> BaseGeometry:
+    """Returns an area whose outlines have no kinks where they were meant to be curves."""
     rings = [smooth(np.asarray(ring.coords)) for ring in (area.exterior, *area.interiors)]
     return Polygon(rings[0], rings[1:]).buffer(0.0)
 
