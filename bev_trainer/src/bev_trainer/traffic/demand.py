@@ -20,8 +20,9 @@ from bev_trainer.world.catalogue import MODELS, RoadUserModel, models_of
 from bev_trainer.world.classes import SemanticClass
 
 EGO_TYPE = 'ego'
-METRES_PER_VEHICLE = 55.0
-MOST_VEHICLES = 110
+METRES_PER_VEHICLE = 60.0
+MOST_VEHICLES = 90
+WALKERS_PER_VEHICLE = 0.8
 WALKERS_ENTER_S = (7.0, 10.0)
 CLASS_SHARES: dict[SemanticClass, float] = {
     SemanticClass.CAR: 0.62,
@@ -65,7 +66,7 @@ def write_demand(
     types += [_person_type(model) for model in models_of(SemanticClass.PEDESTRIAN)]
     types.append(_ego_type(vehicle))
     drivers = _drawn_models(count, rng)
-    walkers = _walker_models(count, rng)
+    walkers = _walker_models(round(WALKERS_PER_VEHICLE * count), rng)
     for crowd in (drivers,) if on_road else (walkers,):
         for place in rng.choice(len(crowd), size=min(egos, len(crowd)), replace=False):
             crowd[int(place)] = EGO_TYPE
