@@ -49,7 +49,7 @@ def draw_objects(
         _draw_box(picture, item, view)
         _draw_velocity(picture, item, view)
     for item in rising:
-        labels.reserve(_bounds_px(item, view))
+        labels.reserve(bounds_px(item, view))
     for item in reversed(rising):
         _draw_label(item, (label or object_label)(item), view, labels)
 
@@ -104,13 +104,14 @@ def _draw_trajectory(
 
 
 def _draw_label(item: BevObject, text: str, view: BevView, labels: LabelPlacer) -> None:
-    left, top, right, bottom = _bounds_px(item, view)
+    left, top, right, bottom = bounds_px(item, view)
     u, v = (left + right) / 2, (top + bottom) / 2
     places = [(right + 4, v, 'lm'), (left - 4, v, 'rm'), (u, top - 4, 'cb'), (u, bottom + 4, 'ct')]
     labels.place(text, _color(item), places)
 
 
-def _bounds_px(item: BevObject, view: BevView) -> tuple[int, int, int, int]:
+def bounds_px(item: BevObject, view: BevView) -> tuple[int, int, int, int]:
+    """Returns the pixels (x0, y0, x1, y1) around an object's footprint, x1 and y1 exclusive."""
     corners = view.to_px(footprint(item))
     left, top = np.floor(corners.min(axis=0)).astype(int).tolist()
     right, bottom = np.ceil(corners.max(axis=0)).astype(int).tolist()

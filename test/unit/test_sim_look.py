@@ -28,13 +28,14 @@ from bev_trainer.look.agreement import (
     Agreement,
     Share,
     agreement,
+    drivable_in_cells,
     ground_at_zero,
     masks_in_boxes,
     points_in_boxes,
 )
 from bev_trainer.look.annotations import objects_of, scene_at
 from bev_trainer.look.camera_block import BlockShape, draw_camera_block
-from bev_trainer.look.camera_truth import CameraTruth, back_project, read_truth
+from bev_trainer.look.camera_truth import CameraTruth, back_project, pixel_spans_m, read_truth
 from bev_trainer.look.check import spread_frames
 from bev_trainer.look.colors import paint_depth, semantic_class_color
 from bev_trainer.look.drives import drive_files, on_all_cores, pick
@@ -157,7 +158,7 @@ def test_a_camera_turned_by_two_degrees_does_not_agree(
     found = measured(turned)
     assert 'masks' in found.failures()
     assert found.masks.value < 0.97
-    assert found.points.value < 0.9
+    assert found.points.value < 0.95
     if turn == 'pitch':
         assert found.ground.value < 0.3
 
@@ -173,7 +174,7 @@ def test_boxes_of_another_moment_do_not_agree(drive_file: Path, late_ns: int) ->
             instances = np.where(np.isin(truth.instances, moving), truth.instances, 0)
             points_m = back_project(truth.camera, truth.depth_m)
             masks += masks_in_boxes(truth.camera, instances, boxes)
-            points += points_in_boxes(instances, points_m, boxes)
+            points += points_in_boxes(truth.camera, instances, points_m, boxes)
     assert points.total > 500
     assert masks.value < 0.99
     assert points.value < 0.75
@@ -193,6 +194,34 @@ def test_classes_of_other_pixels_do_not_agree(truths: list[CameraTruth]) -> None
     found = measured(swapped)
     assert found.vehicles.value < 0.7
     assert found.drivable.value < 0.9
+
+
+def test_what_is_not_drivable_lies_at_the_edges_of_cells(drive_file: Path) -> None:
+    """The share of wrong pixels falls with the width of the cells: nothing is out of place."""
+    wrong = []
+    for resolution_m in (0.8, 0.4, 0.2):
+        grid = BevGrid.from_range((-12.0, 12.0), (-12.0, 12.0), resolution_m)
+        share = Share()
+        with Drive(drive_file) as drive:
+            for truth in read_truth(drive, FRAME, grid):
+                points_m = back_project(truth.camera, truth.depth_m)
+                share += drivable_in_cells(truth, points_m)
+        wrong.append(1.0 - share.value)
+    assert wrong[0] > 0.01
+    assert wrong[1] < 0.7 * wrong[0]
+    assert wrong[2] < 0.7 * wrong[1]
+
+
+def test_a_pixel_spans_more_the_farther_it_shows() -> None:
+    # Focal length 50: a pixel spans 0.2 m at a depth of 10 m, in the direction that its viewing
+    # ray does not lean to.
+    depth_m = np.full((100, 100), 10.0, np.float32)
+    depth_m[0, 0], depth_m[49, 10] = 0.0, 30.0
+    spans = pixel_spans_m(level_camera(), back_project(level_camera(), depth_m))
+    assert spans[49, 49] == pytest.approx(0.2, rel=0.01)
+    assert spans[49, 99] == pytest.approx(0.2, rel=0.01)
+    assert spans[49, 10] == pytest.approx(0.6, rel=0.01)
+    assert np.isnan(spans[0, 0])
 
 
 def level_camera() -> Camera:
@@ -286,11 +315,10 @@ def test_camera_boxes_are_those_of_the_time_it_fired(drive_file: Path) -> None:
 
 
 def test_the_image_of_a_sheet_carries_its_boxes_at_their_pixels(drive_file: Path) -> None:
-    shape = BlockShape(labels_beside=False, labelled=True)
+    shape = BlockShape(576, 432, 'below')
     with Drive(drive_file) as drive:
-        block = draw_camera_block(drive, FRAME, 1, shape, (576, 648))
-        image, classes, _ = shape.parts(576, 648)
-        assert (image.width, image.height) == (576, 432)
+        block = draw_camera_block(drive, FRAME, 1, shape)
+        _, classes, _ = shape.parts()
         standing = drive.instances(FRAME, 1) == 6  # a pedestrian who stands to the left
         v, u = np.nonzero(standing)
         color = np.array(semantic_class_color(SemanticClass.PEDESTRIAN))
@@ -304,10 +332,10 @@ def test_the_image_of_a_sheet_carries_its_boxes_at_their_pixels(drive_file: Path
 
 
 def test_points_and_ground_lie_at_known_pixels_of_a_map() -> None:
-    # 10 pixels per metre, corner at (44, 30): u = 44 + 10 (20 - y), v = 30 + 10 (30 - x).
+    # 10 pixels per metre, corner at (48, 30): u = 48 + 10 (20 - y), v = 30 + 10 (30 - x).
     grid = BevGrid.from_range((-10.0, 30.0), (-20.0, 20.0), 0.5)
     panel = MapPanel.fit(grid, 400)
-    assert panel.view.to_px([20.0, 5.0]).tolist() == [44 + 150 - 0.5, 30 + 100 - 0.5]
+    assert panel.view.to_px([20.0, 5.0]).tolist() == [48 + 150 - 0.5, 30 + 100 - 0.5]
     picture = np.zeros((400, 400, 3), np.uint8)
     point = np.array([[20.03, 4.97, 0.5]])
     paint_points(picture, point, np.array([SemanticClass.CAR], np.uint8), panel.inner)
@@ -481,7 +509,7 @@ def test_check_says_whether_a_data_set_fits(
     arguments = parser.parse_args([str(root), '--frames', '1'])
     assert check_command.main(arguments) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[2].split()[:2] == ['drive_000000', '1']
+    assert printed[2].split()[:4] == ['drive_000000', 'three_lenses', 'clear', '1']
     assert printed[2].endswith('ok')
     assert printed[-1] == '1 drives fit'
 
@@ -521,5 +549,5 @@ def test_a_drive_with_a_wrong_calibration_fails_the_check(
         path = kind(label_frames=(5,), rig=rig_of_lenses(96, 72)).write(tmp_path / kind.__name__)
         assert check_command.main(parser.parse_args([str(path)])) == code
     row = capsys.readouterr().out.splitlines()[-2]
-    points = float(row.split()[4])
-    assert points < 90.0 and row.split()[5] == '%!' and row.endswith('FAIL')
+    points = float(row.split()[6])
+    assert points < 90.0 and row.split()[7] == '%!' and row.endswith('FAIL')

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.draw.bev_objects import draw_objects, footprint
+from bev_perception.draw.bev_objects import bounds_px, draw_objects, footprint
 from bev_perception.draw.bev_view import BevView
 from bev_perception.draw.compass import view_sector
 from bev_perception.draw.labels import LabelPlacer
@@ -21,8 +21,9 @@ from bev_trainer.look.map_panel import LABEL_PX, MapPanel, draw_ego_and_rings, d
 
 Image = NDArray[np.uint8]
 
-UNSEEN_LIGHT = 0.42
+UNSEEN_LIGHT = 0.36
 _HATCH_PERIOD_PX = 8
+_NAME_PLACES = [24, 20, 28, 16, 32, 12, 36]  # of 49 points on the arc of a view
 _SECTOR_SHARE = 0.3  # of the shorter side of the map
 
 
@@ -33,11 +34,13 @@ def draw_bev_panel(drive: Drive, frame: int, scene: Scene, panel: MapPanel) -> I
     labelled = frame in drive.description.label_frames
     if labelled:
         darken_unseen(picture, view.enlarge(_observed(drive, frame)).astype(bool))
+    shown = [item for item in scene.objects if _is_inside(item, view)]
     labels = LabelPlacer(picture, LABEL_PX)
+    for item in shown:
+        labels.reserve(bounds_px(item, view))
     draw_ego_and_rings(picture, drive, view, labels)
     _draw_sectors(picture, drive.cameras, view, labels)
     _draw_pasts(picture, scene, view)
-    shown = [item for item in scene.objects if _is_inside(item, view)]
     hidden = [item for item in shown if item.instance not in scene.visible]
     for item in hidden:
         corners = footprint(item)
@@ -79,10 +82,11 @@ def _draw_sectors(
         full = left - right > 2 * math.pi - 1e-6
         line = arc if full else np.concatenate([eye[None], arc, eye[None]])
         draw_lines(layer, [view.to_px(line)], TEXT_DIM)
-        named.append((camera.name, *view.to_px(arc[24]).tolist()))
+        places = [(u, v, 'cm') for u, v in view.to_px(arc[_NAME_PLACES]).tolist()]
+        named.append((camera.name, places))
     picture[...] = np.rint(0.5 * picture + 0.5 * layer).astype(np.uint8)
-    for name, u, v in named:
-        labels.place(name, TEXT_DIM, [(u, v, 'cm'), (u, v - 14, 'cm'), (u, v + 14, 'cm')])
+    for name, places in named:
+        labels.place(name, TEXT_DIM, places)
 
 
 def _draw_pasts(picture: Image, scene: Scene, view: BevView) -> None:

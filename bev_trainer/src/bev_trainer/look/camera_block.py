@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -33,56 +34,55 @@ _FARTHEST_HIDDEN_M = 50.0
 
 @dataclass(frozen=True)
 class BlockShape:
-    """How the three pictures of a camera share a block.
+    """How the pictures of a camera share a block: class and depth image have half its size.
 
     Attributes:
-        labels_beside: class and depth image are to the right of the image, one above the other;
-            else below it, side by side.
-        labelled: whether there are class and depth images at all.
+        image_width: of the image in pixels.
+        image_height: likewise.
+        labels: where class and depth image are: one above the other beside the image, side by
+            side below it, or nowhere.
     """
 
-    labels_beside: bool
-    labelled: bool
+    image_width: int
+    image_height: int
+    labels: Literal['beside', 'below', 'none']
 
-    def aspect(self, camera: Camera) -> float:
-        """Returns width / height of a block."""
-        aspect = camera.width / camera.height
-        if not self.labelled:
-            return aspect
-        return 1.5 * aspect if self.labels_beside else aspect / 1.5
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(width, height) of the block."""
+        rects = self.parts()
+        return rects[-1].x + rects[-1].width, max(rect.y + rect.height for rect in rects)
 
-    def parts(self, width: int, height: int) -> tuple[Rect, Rect, Rect]:
-        """Returns where image, class image and depth image lie in a labelled block."""
-        if self.labels_beside:
-            left = round(width / 1.5)
-            x, half = left + GAP_PX, (height - GAP_PX) // 2
-            small = Rect(x, 0, width - x, half), Rect(x, height - half, width - x, half)
-            return Rect(0, 0, left, height), *small
-        top = round(height / 1.5)
-        y, half = top + GAP_PX, (width - GAP_PX) // 2
-        small = Rect(0, y, half, height - y), Rect(width - half, y, half, height - y)
-        return Rect(0, 0, width, top), *small
+    def parts(self) -> tuple[Rect, ...]:
+        """Returns where image, class image and depth image lie; the image alone without labels."""
+        width, height = self.image_width, self.image_height
+        image = Rect(0, 0, width, height)
+        if self.labels == 'none':
+            return (image,)
+        if self.labels == 'beside':
+            small = (height - GAP_PX) // 2
+            other, x, low = round(small * width / height), width + GAP_PX, height - small
+            return image, Rect(x, 0, other, small), Rect(x, low, other, small)
+        small = (width - GAP_PX) // 2
+        other, y, right = round(small * height / width), height + GAP_PX, width - small
+        return image, Rect(0, y, small, other), Rect(right, y, small, other)
 
 
-def draw_camera_block(
-    drive: Drive, frame: int, index: int, shape: BlockShape, size_px: tuple[int, int]
-) -> Image:
+def draw_camera_block(drive: Drive, frame: int, index: int, shape: BlockShape) -> Image:
     """Returns [h, w, 3] RGB: a camera with the boxes at the time it fired.
 
     Raises:
         DatasetError: the drive lacks what is shown.
     """
-    width, height = size_px
+    width, height = shape.size_px
     block = np.empty((height, width, 3), np.uint8)
     block[:] = BACKGROUND
-    if not shape.labelled:
-        _put(block, _draw_image(drive, frame, index, size_px), Rect(0, 0, width, height))
-        return block
-    image, classes, depth = shape.parts(width, height)
+    image, *small = shape.parts()
     _put(block, _draw_image(drive, frame, index, (image.width, image.height)), image)
-    painted = paint_classes(drive.classes(frame, index))
-    _put(block, _small(painted, classes, 'class'), classes)
-    _put(block, _small(paint_depth(drive.depth_m(frame, index)), depth, 'depth'), depth)
+    if small:
+        classes, depth = small
+        _put(block, _small(paint_classes(drive.classes(frame, index)), classes, 'class'), classes)
+        _put(block, _small(paint_depth(drive.depth_m(frame, index)), depth, 'depth'), depth)
     return block
 
 
@@ -111,7 +111,7 @@ def _draw_image(drive: Drive, frame: int, index: int, size_px: tuple[int, int]) 
     draw_boxes(tile, camera, [o for o in objects if visible[o.instance - 1] > 0], label)
     draw_name(tile, camera.name, camera, GOOD)
     offset_ms = drive.description.camera_offsets_ns[index] / 1e6
-    _note(tile, f'{offset_ms:+.0f} ms')
+    _note(tile, f'fired at {offset_ms:+.0f} ms')
     return _framed(tile)
 
 

@@ -83,3 +83,23 @@ def pixel_rays(camera: Camera) -> FloatArray:
     rays = camera.rays(np.stack(np.meshgrid(u, v), axis=-1))
     rays.setflags(write=False)
     return rays
+
+
+def pixel_spans_m(camera: Camera, points_m: FloatArray) -> FloatArray:
+    """Returns [H, W]: how wide every pixel is across its ray where its point is; NaN: no point.
+
+    Args:
+        camera: whose image it is.
+        points_m: [H, W, 3] what the pixels show, in the base frame.
+    """
+    distance_m = np.linalg.norm(points_m - camera.base_T_camera[:3, 3], axis=-1)
+    return np.asarray(_pixel_angles_rad(camera) * distance_m, np.float64)
+
+
+@lru_cache(maxsize=16)
+def _pixel_angles_rad(camera: Camera) -> FloatArray:
+    """Returns [H, W]: the angle between the rays of neighbours, the larger of both directions."""
+    rays = pixel_rays(camera)
+    rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    along = [np.linalg.norm(np.gradient(rays, axis=axis), axis=-1) for axis in (0, 1)]
+    return np.asarray(np.fmax(*along), np.float64)

@@ -8,15 +8,11 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
-from bev_perception.geometry.grid import BevGrid
 from bev_trainer.dataset.manifest import file_sha256
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.errors import DatasetError
-from bev_trainer.look.agreement import LIMITS, Agreement, agreement
+from bev_trainer.look.agreement import GRID, LIMITS, Agreement, agreement
 from bev_trainer.look.camera_truth import read_truth
-
-# Half-metre cells, as far as models usually look.
-GRID = BevGrid.from_range((-50.0, 50.0), (-50.0, 50.0), 0.5)
 
 
 @dataclass(frozen=True)
@@ -42,12 +38,16 @@ class DriveCheck:
         name: of the drive.
         frames: label frames looked at.
         measured: over all cameras of these frames.
+        rig: of the drive.
+        weather: of the drive.
         problem: why the file cannot be read or is not the one that was made; '' when it is.
     """
 
     name: str
     frames: int
     measured: Agreement
+    rig: str = ''
+    weather: str = ''
     problem: str = ''
 
     @property
@@ -62,12 +62,13 @@ def check_drive(job: DriveJob) -> DriveCheck:
     try:
         _check_hash(job)
         with Drive(job.path) as drive:
+            rig, weather = drive.description.rig_name, drive.description.weather.name
             frames = spread_frames(drive.description.label_frames, job.frames)
             truths = (truth for frame in frames for truth in read_truth(drive, frame, GRID))
             measured = reduce(add, (agreement(truth) for truth in truths), Agreement())
     except DatasetError as error:
-        return DriveCheck(name, 0, Agreement(), str(error))
-    return DriveCheck(name, len(frames), measured)
+        return DriveCheck(name, 0, Agreement(), problem=str(error))
+    return DriveCheck(name, len(frames), measured, rig, weather)
 
 
 def spread_frames(frames: Sequence[int], count: int) -> list[int]:
@@ -78,23 +79,26 @@ def spread_frames(frames: Sequence[int], count: int) -> list[int]:
 
 def table_head() -> str:
     """Returns the lines above the rows of a table of checks."""
-    limits = ''.join(f'{f">= {100 * limit:.2f} %":>13}' for limit in LIMITS.values())
     heads = ''.join(f'{name:>13}' for name in LIMITS)
-    return f'{"drive":20}{"frames":>7}{heads}\n{"limits":20}{"":7}{limits}'
+    limits = ''.join(f'{f">= {100 * limit:.2f} %":>13}' for limit in LIMITS.values())
+    return f'{_words("drive", "rig", "weather", "frames")}{heads}\n{_words("limits")}{limits}'
 
 
 def table_row(check: DriveCheck) -> str:
     """Returns the row of a drive: shares in per cent, what failed marked with '!'."""
     if check.problem:
-        return f'{check.name:20}  FAIL  {check.problem}'
+        return f'{check.name:13}  FAIL  {check.problem}'
     failures = check.measured.failures()
-    cells = [
+    shares = [
         f'{_percent(check.measured, name)}{"!" if name in failures else " "}' for name in LIMITS
     ]
     verdict = 'ok' if check.passed else 'FAIL'
-    return (
-        f'{check.name:20}{check.frames:>7}' + ''.join(f'{c:>13}' for c in cells) + f'  {verdict}'
-    )
+    words = _words(check.name, check.rig, check.weather, str(check.frames))
+    return words + ''.join(f'{share:>13}' for share in shares) + f'  {verdict}'
+
+
+def _words(name: str, rig: str = '', weather: str = '', frames: str = '') -> str:
+    return f'{name:13} {rig:18} {weather:10} {frames:>6}'
 
 
 def _percent(measured: Agreement, name: str) -> str:

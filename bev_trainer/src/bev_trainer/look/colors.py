@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.draw.palette import FREE, Color, class_color
+from bev_perception.draw.palette import Color, class_color
 from bev_trainer.world.classes import GroundLayer, SemanticClass
 
 NEAR_M, FAR_M = 1.0, 100.0
+
+_OPEN_GROUND: Color = (50, 66, 48)  # terrain, darker: seen from above there is much of it
 
 _STATIC: dict[SemanticClass, Color] = {
     SemanticClass.VOID: (0, 0, 0),
@@ -43,7 +45,7 @@ def paint_classes(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def paint_layers(layers: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Returns RGB [..., 3] of `GroundLayer` bits [...]: paint over crossing over road."""
     table = np.empty((256, 3), np.uint8)
-    table[:] = FREE
+    table[:] = _OPEN_GROUND
     bits = np.arange(256)
     for layer, item in (
         (GroundLayer.SIDEWALK, SemanticClass.SIDEWALK),

@@ -52,6 +52,7 @@ def draw_key_panel(scene: Scene, measured: Agreement | None, height: int) -> Ima
     panel[:] = PANEL
     y = _draw_objects(panel, scene, 14)
     y = _draw_items(panel, 'seen from above', _map_items(), y + 12)
+    y = _draw_items(panel, 'in images', _image_items(), y + 12)
     if measured is not None:
         statics = [item for item in SemanticClass if SemanticClass.SKY <= item < SemanticClass.CAR]
         y = _draw_items(panel, 'pixels', [(_plain(i), _words(i)) for i in statics], y + 12)
@@ -85,6 +86,13 @@ def _map_items() -> list[tuple[Swatch, str]]:
         (_past, f'past {PAST_S:.0f} s'),
         (_beads, f'future {FUTURE_S:.0f} s, bead = {BEAD_S:g} s'),
         (_unseen, 'no camera observes it'),
+    ]
+
+
+def _image_items() -> list[tuple[Swatch, str]]:
+    return [
+        (_cuboid, 'instance, distance, visible'),
+        (_hidden, 'hidden behind others'),
     ]
 
 
@@ -154,6 +162,13 @@ def _box(part: Image) -> None:
     draw_lines(part, [[(2, 3), (19, 3), (19, 10), (2, 10)]], color, closed=True)
     draw_lines(part, [[(19, 3), (19, 10)]], color, 3)
     draw_lines(part, [[(14, 6.5), (25, 6.5)]], color, 2)
+
+
+def _cuboid(part: Image) -> None:
+    part[...] = FREE
+    near, far = [(4, 4), (16, 4), (16, 12), (4, 12)], [(9, 1), (21, 1), (21, 9), (16, 12)]
+    draw_lines(part, [near], class_color(0), closed=True)
+    draw_lines(part, [[near[0], *far], [near[1], far[1]]], class_color(0))
 
 
 def _hidden(part: Image) -> None:

@@ -25,7 +25,7 @@ from bev_trainer.world.ground_raster import GroundRaster
 Image = NDArray[np.uint8]
 
 LABEL_PX = 9.0
-_TITLE_PX, _AXIS_LEFT_PX, _AXIS_BELOW_PX, _EDGE_PX = 30, 44, 40, 14
+_TITLE_PX, _AXIS_LEFT_PX, _AXIS_BELOW_PX, _EDGE_PX = 30, 48, 40, 14
 _TICK_PX = 5
 _TICK_STEPS_M = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 _LEAST_TICK_GAP_PX = 60.0
@@ -85,7 +85,7 @@ class MapPanel:
             u = view.to_px([0.0, y_m])[0]
             draw_lines(panel, [[(u, low), (u, low + _TICK_PX)]], GRID_LINE)
             draw_text(panel, f'{y_m:g}', (u, low + 8), LABEL_PX, TEXT_DIM, 'ct')
-        draw_text(panel, 'x [m]', (area.x - 9, area.y - 14), LABEL_PX, TEXT_DIM, 'rm')
+        draw_text(panel, 'x [m]', (area.x - 4, area.y - 16), LABEL_PX, TEXT_DIM, 'rm')
         middle = area.x + area.width / 2
         draw_text(panel, 'left  <  y [m]  >  right', (middle, low + 31), LABEL_PX, TEXT_DIM, 'cm')
 

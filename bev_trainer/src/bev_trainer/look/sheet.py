@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from functools import reduce
 from operator import add
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.draw.layout import Rect, place_rows
 from bev_perception.draw.palette import BACKGROUND, GOOD, PANEL, TEXT, TEXT_DIM, WARNING, Color
 from bev_perception.draw.text import draw_text, fill_box, fit_text, text_size
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.grid import BevGrid
 from bev_trainer.dataset.description import DriveDescription
 from bev_trainer.dataset.reader import Drive
-from bev_trainer.look.agreement import Agreement, agreement
+from bev_trainer.look.agreement import GRID, Agreement, agreement
 from bev_trainer.look.annotations import Scene, scene_at
 from bev_trainer.look.bev_panel import draw_bev_panel
+from bev_trainer.look.camera_block import GAP_PX as BLOCK_GAP_PX
 from bev_trainer.look.camera_block import BlockShape, draw_camera_block
 from bev_trainer.look.camera_truth import read_truth
 from bev_trainer.look.key_panel import KEY_PX, draw_key_panel
@@ -29,8 +30,8 @@ Image = NDArray[np.uint8]
 
 WIDTH_PX = 2400
 _MARGIN_PX, _GAP_PX, _HEADER_PX = 16, 12, 84
-_HIGHEST_ROW_PX, _WIDEST_ROW = 460, 4
-_MAP_PX = 880
+_HIGHEST_IMAGE_PX, _WIDEST_ROW, _WIDEST_BESIDE = 460, 4, 2
+_MAP_PX = 960
 _SIDEWAYS_RAD, _BACKWARDS_RAD = math.radians(100.0), math.radians(135.0)
 _SPLIT_COLORS: dict[str, Color] = {'train': GOOD, 'val': WARNING, 'test': (120, 160, 255)}
 
@@ -47,29 +48,19 @@ def draw_sheet(drive: Drive, frame: int) -> Image:
     """
     labelled = frame in drive.description.label_frames
     scene = scene_at(drive, frame)
-    middle = _draw_middle(drive, frame, scene, labelled)
-    rows = camera_rows(drive.cameras)
-    shape = block_shape(drive.cameras, rows, labelled)
-    rects = block_rects(drive.cameras, rows, shape)
-    ahead = len(_broken(_ahead_and_behind(drive.cameras)[0]))
-    heights = [row[0].height for row in rects]
-    above = sum(heights[:ahead]) + _GAP_PX * ahead
-    below = sum(heights[ahead:]) + _GAP_PX * (len(rows) - ahead)
-    top = _HEADER_PX + _GAP_PX
-    size = top + above + middle.shape[0] + below + _MARGIN_PX
-    sheet = np.empty((size, WIDTH_PX, 3), np.uint8)
+    ahead, behind = _ahead_and_behind(drive.cameras)
+    rows = [*_broken(ahead), *_broken(behind)]
+    shapes = block_shapes(drive.cameras, rows, labelled)
+    bands = [_draw_row(drive, frame, *both) for both in zip(rows, shapes, strict=True)]
+    bands.insert(len(_broken(ahead)), _draw_middle(drive, frame, scene, labelled))
+    height = _HEADER_PX + sum(_GAP_PX + len(band) for band in bands) + _MARGIN_PX
+    sheet = np.empty((height, WIDTH_PX, 3), np.uint8)
     sheet[:] = BACKGROUND
     _draw_header(sheet[:_HEADER_PX], drive, frame, scene)
-    left = (WIDTH_PX - middle.shape[1]) // 2
-    _put(sheet, middle, left, top + above)
-    y = top
-    for number, (row, areas) in enumerate(zip(rows, rects, strict=True)):
-        if number == ahead:
-            y = top + above + middle.shape[0] + _GAP_PX
-        for index, area in zip(row, areas, strict=True):
-            block = draw_camera_block(drive, frame, index, shape, (area.width, area.height))
-            _put(sheet, block, area.x, y)
-        y += areas[0].height + _GAP_PX
+    y = _HEADER_PX
+    for band in bands:
+        _put(sheet, band, (WIDTH_PX - band.shape[1]) // 2, y + _GAP_PX)
+        y += _GAP_PX + len(band)
     return sheet
 
 
@@ -81,31 +72,40 @@ def camera_rows(cameras: tuple[Camera, ...]) -> list[list[int]]:
     return [row for group in _ahead_and_behind(cameras) for row in _broken(group)]
 
 
-def block_shape(cameras: tuple[Camera, ...], rows: list[list[int]], labelled: bool) -> BlockShape:
-    """Returns the shape of blocks that makes the images largest."""
-    shapes = [BlockShape(beside, labelled) for beside in (False, True)]
+def block_shapes(
+    cameras: tuple[Camera, ...], rows: list[list[int]], labelled: bool
+) -> list[list[BlockShape]]:
+    """Returns the shape of every block: all images are equally high, as large as all rows allow.
 
-    def image_width(shape: BlockShape) -> float:
-        widest = max(area.width for row in block_rects(cameras, rows, shape) for area in row)
-        return widest / 1.5 if shape.labels_beside else widest
-
-    return max(shapes, key=image_width)
-
-
-def block_rects(
-    cameras: tuple[Camera, ...], rows: list[list[int]], shape: BlockShape
-) -> list[list[Rect]]:
-    """Returns the place of every block; rows are centred, y counts from the first row."""
-    aspects = [[shape.aspect(cameras[i]) for i in row] for row in rows]
+    Class and depth images are beside the image in rows of one or two cameras, else below it.
+    """
     width = WIDTH_PX - 2 * _MARGIN_PX
-    height = _HIGHEST_ROW_PX * len(rows) + _GAP_PX * (len(rows) - 1)
-    rects = iter(place_rows(aspects, width, height, _GAP_PX))
-    placed = []
+    height = float(_HIGHEST_IMAGE_PX)
     for row in rows:
-        areas = [next(rects) for _ in row]
-        shift = (WIDTH_PX - (areas[-1].x + areas[-1].width)) // 2
-        placed.append([Rect(a.x + shift, a.y, a.width, a.height) for a in areas])
-    return placed
+        aspects = sum(cameras[i].width / cameras[i].height for i in row)
+        gaps = (len(row) - 1) * _GAP_PX
+        if labelled and len(row) <= _WIDEST_BESIDE:
+            aspects, gaps = 1.5 * aspects, gaps + len(row) * BLOCK_GAP_PX
+        height = min(height, (width - gaps) / aspects)
+    shapes = []
+    for row in rows:
+        place: Literal['beside', 'below'] = 'beside' if len(row) <= _WIDEST_BESIDE else 'below'
+        labels = place if labelled else 'none'
+        widths = [int(height * cameras[i].width / cameras[i].height) for i in row]
+        shapes.append([BlockShape(w, int(height), labels) for w in widths])
+    return shapes
+
+
+def _draw_row(drive: Drive, frame: int, row: list[int], shapes: list[BlockShape]) -> Image:
+    """Returns one row of cameras, centred."""
+    sizes = [shape.size_px for shape in shapes]
+    picture = np.empty((max(height for _, height in sizes), WIDTH_PX, 3), np.uint8)
+    picture[:] = BACKGROUND
+    x = (WIDTH_PX - sum(width for width, _ in sizes) - _GAP_PX * (len(row) - 1)) // 2
+    for index, shape in zip(row, shapes, strict=True):
+        _put(picture, draw_camera_block(drive, frame, index, shape), x, 0)
+        x += shape.size_px[0] + _GAP_PX
+    return picture
 
 
 def _draw_middle(drive: Drive, frame: int, scene: Scene, labelled: bool) -> Image:
@@ -115,7 +115,7 @@ def _draw_middle(drive: Drive, frame: int, scene: Scene, labelled: bool) -> Imag
     measured = None
     if labelled:
         parts.append(draw_points_panel(drive, frame, panel))
-        truths = read_truth(drive, frame, grid)
+        truths = read_truth(drive, frame, GRID)
         measured = reduce(add, (agreement(truth) for truth in truths), Agreement())
     parts.append(draw_key_panel(scene, measured, panel.height))
     gap = np.empty((panel.height, _GAP_PX, 3), np.uint8)
