@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def load_world(path: Path) -> World:
     except OSError as error:
         reason = error.strerror or 'is not gzip'
         raise DatasetError(f'world {path}: cannot be read: {reason}') from error
-    except (EOFError, ValueError) as error:
+    except (EOFError, ValueError, zlib.error) as error:
         raise DatasetError(f'world {path}: is damaged; make it again') from error
     if not isinstance(content, dict) or content.get('format') != FORMAT:
         raise DatasetError(f'world {path}: is not a world of format {FORMAT}; make it again')
