@@ -8,6 +8,7 @@ import math
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -42,13 +43,14 @@ from bev_trainer.look.drives import drive_files, on_all_cores, pick
 from bev_trainer.look.map_panel import MapPanel, draw_ground_layers
 from bev_trainer.look.points import frame_points
 from bev_trainer.look.points_panel import paint_points
-from bev_trainer.look.sheet import WIDTH_PX, camera_rows, draw_sheet
+from bev_trainer.look.sheet import WIDTH_PX, block_shapes, camera_rows, draw_sheet
 from bev_trainer.world.classes import GroundLayer, SemanticClass
 from bev_trainer.world.ground_raster import GroundRaster
 from scipy.spatial.transform import Rotation
 from support.drives import SmallDrive, rig_of_lenses
 
 from bev_perception.draw.boxes import wireframe
+from bev_perception.draw.layout import Rect
 from bev_perception.draw.strokes import draw_dashed
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.distortion import Distortion
@@ -407,6 +409,43 @@ def test_cameras_are_laid_out_by_where_they_look(rig: str, rows: list[list[str]]
     entries = load_rig_file(RIGS / f'{rig}.yaml').cameras
     cameras = tuple(camera for entry in entries if (camera := entry.camera()))
     assert [[cameras[i].name for i in row] for row in camera_rows(cameras)] == rows
+
+
+@pytest.mark.parametrize('labelled', [True, False])
+@pytest.mark.parametrize('rig', ['car_6', 'shuttle_4_fisheye', 'truck_5', 'robot_3'])
+def test_images_of_a_sheet_are_equally_large_and_rows_fit(rig: str, labelled: bool) -> None:
+    entries = load_rig_file(RIGS / f'{rig}.yaml').cameras
+    cameras = tuple(camera for entry in entries if (camera := entry.camera()))
+    rows = camera_rows(cameras)
+    shapes = block_shapes(cameras, rows, labelled)
+    assert len({shape.image_height for row in shapes for shape in row}) == 1
+    for row, indices in zip(shapes, rows, strict=True):
+        assert sum(shape.size_px[0] for shape in row) + 12 * (len(row) - 1) <= WIDTH_PX - 32
+        for shape, index in zip(row, indices, strict=True):
+            camera = cameras[index]
+            aspect = shape.image_width / shape.image_height
+            assert aspect == pytest.approx(camera.width / camera.height, rel=0.01)
+            assert (shape.labels == 'none') != labelled
+    widest = max(sum(shape.size_px[0] for shape in row) for row in shapes)
+    assert widest > 0.95 * WIDTH_PX or shapes[0][0].image_height == 460
+
+
+@pytest.mark.parametrize(
+    ('labels', 'size', 'rects'),
+    [
+        ('none', (301, 200), []),
+        # (301 - 3) / 2 = 149 wide, so 149 * 200 / 301 = 99 high.
+        ('below', (301, 302), [Rect(0, 203, 149, 99), Rect(152, 203, 149, 99)]),
+        # (200 - 3) / 2 = 98 high, so 98 * 301 / 200 = 147 wide.
+        ('beside', (451, 200), [Rect(304, 0, 147, 98), Rect(304, 102, 147, 98)]),
+    ],
+)
+def test_class_and_depth_images_have_half_the_size(
+    labels: Literal['beside', 'below', 'none'], size: tuple[int, int], rects: list[Rect]
+) -> None:
+    shape = BlockShape(301, 200, labels)
+    assert shape.size_px == size
+    assert shape.parts() == (Rect(0, 0, 301, 200), *rects)
 
 
 def test_depth_is_red_near_blue_far_black_nowhere() -> None:

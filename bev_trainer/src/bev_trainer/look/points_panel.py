@@ -51,13 +51,14 @@ def paint_points(
     colors[classes < SemanticClass.CAR] = np.rint(
         _GROUND_LIGHT * colors[classes < SemanticClass.CAR]
     ).astype(np.uint8)
-    corner = np.floor(view.to_px(points_m[:, :2])).astype(np.int64)
     order = np.argsort(classes, kind='stable')
+    colors = colors[order]
+    corner = np.floor(view.to_px(points_m[order, :2])).astype(np.int64)
     height, width = picture.shape[:2]
     for du, dv in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        u, v = corner[order, 0] + du, corner[order, 1] + dv
+        u, v = corner[:, 0] + du, corner[:, 1] + dv
         inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-        picture[v[inside], u[inside]] = colors[order][inside]
+        picture[v[inside], u[inside]] = colors[inside]
 
 
 def _outlined() -> list[tuple[str, Color]]:
