@@ -23,8 +23,8 @@ def visible(
     eye_m: FloatArray,
     planes: FloatArray,
     focal_px: float,
-) -> tuple[NDArray[np.int64], FloatArray]:
-    """Returns (indices, distances) of the instances that a view may see.
+) -> NDArray[np.int64]:
+    """Returns the indices of the instances that lie in a view.
 
     Args:
         instances: in the world frame.
@@ -38,8 +38,7 @@ def visible(
     keep = distance - radius < MAX_RANGE_M
     keep &= 2.0 * radius * focal_px > _SMALLEST_PX * distance
     keep &= (way @ planes.T > -radius[:, None]).all(axis=1)
-    index = np.flatnonzero(keep)
-    return index, distance[index]
+    return np.flatnonzero(keep)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from bev_trainer.render.mesh_store import MODEL_INDEX
 from bev_trainer.render.posing import stride_phase_rad
 from bev_trainer.world.road_map import RoadMap, SignalPlan
 from bev_trainer.world.scenery import PROP_CLASSES, Prop
+from bev_trainer.world.track_samples import TrackSamples
 from bev_trainer.world.tracks import Track
 
 FloatArray = NDArray[np.float64]
@@ -21,7 +22,8 @@ INSTANCE_DTYPE = np.dtype(
 )
 INSTANCE_FORMAT = '4f 4f 4f1 4f1/i'
 INSTANCE_NAMES = ('place', 'size', 'tint', 'label')
-BRAKES, LAMPS, RED, YELLOW, GREEN = 1, 2, 4, 8, 16  # flags, last byte of the label
+# Flags in the last byte of the label; shaders know the first five.
+BRAKES, LAMPS, RED, YELLOW, GREEN, PARKED = 1, 2, 4, 8, 16, 32
 _LETTER_FLAGS = {'r': RED, 'y': YELLOW, 'g': GREEN, 'o': 0}
 _BRAKING_MPS2, _STANDING_MPS = -0.8, 0.3
 
@@ -86,18 +88,10 @@ class Signals:
 
 
 class TrackTable:
-    """All road users of a scenario, interpolated at once, exactly as `Track.state` does."""
+    """All road users of a scenario, interpolated at once."""
 
     def __init__(self, tracks: Sequence[Track], lamps: bool) -> None:
-        columns = [_columns(track) for track in tracks]
-        counts = np.array([len(part) for part in columns], np.int64)
-        self._samples = np.concatenate(columns) if columns else np.zeros((0, 6))
-        self._first = np.cumsum(counts) - counts
-        self._last = counts - 2
-        self._start_s = np.array([track.start_s for track in tracks])
-        self._end_s = np.array([track.end_s for track in tracks])
-        self._step_s = np.array([track.step_s for track in tracks])
-        self._parked = np.array([track.parked for track in tracks], bool)
+        self._samples = TrackSamples(tracks)
         sizes = np.array([(t.length_m, t.width_m, t.height_m) for t in tracks]).reshape(-1, 3)
         count = len(tracks)
         ids = np.arange(1, count + 1)
@@ -110,47 +104,39 @@ class TrackTable:
             ids * 37 % 251,
             np.array([t.object_class for t in tracks], np.int64),
         )
+        parked = np.array([track.parked for track in tracks], bool)
         made.rows['label'][:, 0] = ids % 256
         made.rows['label'][:, 1] = ids // 256
-        made.rows['label'][:, 3] = np.where(self._parked | (not lamps), 0, LAMPS)
+        made.rows['label'][:, 3] = np.where(parked, PARKED, LAMPS if lamps else 0)
         self._base = made
 
     def at(self, time_s: float) -> Instances:
         """Returns the road users that exist at a world time."""
-        exists = self._parked | ((self._start_s <= time_s) & (time_s <= self._end_s))
-        index = np.flatnonzero(exists)
-        sample = self._at(index, time_s)
-        base = self._base
+        index, state = self._samples.at(time_s)
+        base, yaw = self._base, state[:, 2]
+        cos, sin = np.cos(yaw), np.sin(yaw)
         rows = base.rows[index]
-        rows['place'][:, 2], rows['place'][:, 3] = np.cos(sample[:, 2]), np.sin(sample[:, 2])
+        rows['place'][:, 2], rows['place'][:, 3] = cos, sin
         height_m = rows['size'][:, 2].astype(np.float64)
-        rows['size'][:, 3] = np.sin(stride_phase_rad(sample[:, 3], height_m))
-        brakes = (sample[:, 4] < _BRAKING_MPS2) | (sample[:, 5] < _STANDING_MPS)
-        rows['label'][:, 3] |= np.where(brakes & ~self._parked[index], BRAKES, 0).astype(np.uint8)
-        center = np.column_stack([sample[:, :2], base.center_m[index, 2]])
-        return Instances(base.model[index], center, base.radius_m[index], sample[:, 2], rows)
+        rows['size'][:, 3] = np.sin(stride_phase_rad(state[:, 7], height_m))
+        speed, acceleration = (cos * state[:, i] + sin * state[:, i + 1] for i in (3, 5))
+        brakes = (acceleration < _BRAKING_MPS2) | (np.abs(speed) < _STANDING_MPS)
+        flags = rows['label'][:, 3]
+        flags |= np.where(brakes & (flags & PARKED == 0), BRAKES, 0).astype(np.uint8)
+        center = np.column_stack([state[:, :2], base.center_m[index, 2]])
+        return Instances(base.model[index], center, base.radius_m[index], yaw, rows)
 
-    def _at(self, index: NDArray[np.int64], time_s: float) -> FloatArray:
-        """Returns [n, 6]: x, y, yaw, travelled, acceleration along the heading, speed."""
-        place = (time_s - self._start_s[index]) / self._step_s[index]
-        single = self._last[index] < 0
-        low = np.clip(place.astype(np.int64), 0, np.maximum(self._last[index], 0))
-        low = np.where(single, 0, low)
-        share = np.where(single, 0.0, place - low)[:, None]
-        row = self._first[index] + low
-        after = np.where(single, row, row + 1)
-        return (1.0 - share) * self._samples[row] + share * self._samples[after]
-
-
-def _columns(track: Track) -> FloatArray:
-    x, y, yaw = (np.asarray(v, np.float64) for v in (track.x_m, track.y_m, track.yaw_rad))
-    if track.parked or len(x) == 1:
-        return np.array([[x[0], y[0], yaw[0], 0.0, 0.0, 0.0]])
-    velocity = np.gradient(np.stack([x, y], axis=-1), track.step_s, axis=0)
-    heading = np.stack([np.cos(yaw), np.sin(yaw)], axis=-1)
-    speed = (velocity * heading).sum(axis=-1)
-    travelled = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    return np.column_stack([x, y, yaw, travelled, np.gradient(speed, track.step_s), abs(speed)])
+    def parked(self) -> Instances:
+        """Returns those that never move."""
+        made = self.at(0.0)
+        still = np.flatnonzero(made.rows['label'][:, 3] & PARKED)
+        return Instances(
+            made.model[still],
+            made.center_m[still],
+            made.radius_m[still],
+            made.yaw_rad[still],
+            made.rows[still],
+        )
 
 
 def _instances(

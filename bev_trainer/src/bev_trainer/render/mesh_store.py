@@ -35,14 +35,15 @@ class MeshStore:
         indices: uint32 [m], three per triangle, base vertex added.
         ranges: int64 [models, kinds, 2]: (first index, count) by `MODEL_NAMES` and `Kind`.
         glow_points: per model, {glow code: [k, 3] points of its unit box where it shines}.
-        wall_heights: [models] up to which share of its height a model fills its whole box.
+        walls: per model, [k, 5] boxes of its unit box that are walled all around from the ground:
+            lower x and y, upper x and y, top.
     """
 
     vertices: NDArray[np.void]
     indices: NDArray[np.uint32]
     ranges: NDArray[np.int64]
     glow_points: tuple[dict[int, FloatArray], ...]
-    wall_heights: NDArray[np.float64]
+    walls: tuple[NDArray[np.float64], ...]
 
 
 @cache
@@ -67,7 +68,7 @@ def mesh_store() -> MeshStore:
         np.concatenate(indices).astype(np.uint32),
         ranges,
         tuple(_glow_points(mesh) for mesh in meshes),
-        np.array([_wall_height(mesh) for mesh in meshes]),
+        tuple(_walls(mesh) for mesh in meshes),
     )
 
 
@@ -137,13 +138,19 @@ def _glow_points(mesh: Mesh) -> dict[int, FloatArray]:
     return points
 
 
-def _wall_height(mesh: Mesh) -> float:
-    """Returns the height up to which all four corners of the box are walled, 0 if not at all."""
-    positions = mesh.positions
-    tops = []
-    for sx in (-1, 1):
-        for sy in (-1, 1):
-            corner = (positions[:, 0] * sx > 0.49) & (positions[:, 1] * sy > 0.49)
-            at_ground = corner & (positions[:, 2] < 1e-3)
-            tops.append(positions[corner, 2].max() if at_ground.any() else 0.0)
-    return float(min(tops))
+def _walls(mesh: Mesh) -> NDArray[np.float64]:
+    """Returns the walled boxes of `MeshStore.walls`: fronts stand on the ground or on others."""
+    is_front = np.isin(mesh.materials, [int(Material.FACADE)])
+    points = mesh.positions[is_front].astype(np.float64)
+    boxes: list[tuple[float, ...]] = []
+    reach = 1e-3
+    for level in np.unique(points[:, 2].round(4)):
+        foot = points[np.abs(points[:, 2] - level) < 1e-3]
+        low, high = foot[:, :2].min(axis=0), foot[:, :2].max(axis=0)
+        ends = [(x, y) for x in (low[0], high[0]) for y in (low[1], high[1])]
+        tops = [points[(np.abs(points[:, :2] - end) < 1e-3).all(axis=1), 2] for end in ends]
+        top = min((float(each.max()) if len(each) else 0.0) for each in tops)
+        if level < reach and top > level + 0.01:
+            boxes.append((*low, *high, top))
+            reach = max(reach, top)
+    return np.array(boxes, np.float64).reshape(-1, 5)

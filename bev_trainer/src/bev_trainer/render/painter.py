@@ -56,7 +56,7 @@ class Painter:
         context: from `open_context`.
         scenario: of the drive.
         light: of its weather.
-        scenery: what stands.
+        still: what never moves: scenery, parked vehicles.
         camera_count: of the rig.
         supersample: of colour; beyond 1, colour and labels are drawn apart.
     """
@@ -66,7 +66,7 @@ class Painter:
         context: Any,
         scenario: Scenario,
         light: Light,
-        scenery: Instances,
+        still: Sequence[Instances],
         camera_count: int,
         supersample: int,
     ) -> None:
@@ -82,7 +82,7 @@ class Painter:
         self._shared['sky_map'] = self._sky()
         self._shadows = None
         if light.has_shadows:
-            self._shadows = Shadows(context, light, scenery, _LIMBS, camera_count)
+            self._shadows = Shadows(context, light, still, _LIMBS, camera_count)
             self._shared.update(self._shadows.textures())
         self._windows = self._ground_windows()
         night = int(light.night > 0)

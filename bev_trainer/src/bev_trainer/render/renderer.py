@@ -30,6 +30,7 @@ from bev_trainer.render.instances import (
 from bev_trainer.render.lens import Lens, composition, lens_of
 from bev_trainer.render.lighting import light_of
 from bev_trainer.render.mesh_store import mesh_store
+from bev_trainer.render.occlusion import Occluders
 from bev_trainer.render.painter import Painter
 from bev_trainer.render.sensor import Sensor, SensorLook
 from bev_trainer.render.shot import Shot
@@ -39,6 +40,7 @@ from bev_trainer.world.classes import GROUND_CLASSES
 from bev_trainer.world.world import Scenario
 
 FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.int64]
 
 
 class ScenarioRenderer:
@@ -68,12 +70,18 @@ class ScenarioRenderer:
             self._views, size = pack([view for lens in self._lenses for view in lens.views])
             self._light = light_of(scenario.weather)
             self._scenery = prop_instances(scenario.world.props, self._light.lamps)
+            self._occluders = Occluders(self._scenery)
             world = scenario.world
             self._signals = Signals(world.props, world.road_map, world.signals)
             self._traffic = TrackTable(scenario.others, self._light.lamps)
             self._atlas = Atlas(context, size, supersample)
             self._painter = Painter(
-                context, scenario, self._light, self._scenery, len(self._cameras), supersample
+                context,
+                scenario,
+                self._light,
+                (self._scenery, self._traffic.parked()),
+                len(self._cameras),
+                supersample,
             )
             self._pictures = [
                 _Picture(lens, self._placed(i), size[0], supersample)
@@ -141,8 +149,11 @@ class ScenarioRenderer:
             world_T_base = self._scenario.world_T_base(time_s)
             world_T_camera = world_T_base @ camera.base_T_camera
             views = []
-            for view in self._placed(index):
-                drawn = self._drawn(view, world_T_camera, traffic[time_s], origin, first_row)
+            seen = self._seen(index, world_T_camera, traffic[time_s])
+            for view, chosen in zip(self._placed(index), seen, strict=True):
+                drawn = self._drawn(
+                    chosen, world_T_camera[:3, 3], traffic[time_s], origin, first_row
+                )
                 views.append(ViewFrame(view, drawn, first_command))
                 first_row += len(drawn.rows)
                 first_command += len(drawn.commands)
@@ -151,20 +162,35 @@ class ScenarioRenderer:
             )
         return frames
 
+    def _seen(
+        self, camera: int, world_T_camera: Matrix, traffic: Instances
+    ) -> list[tuple[IndexArray, IndexArray]]:
+        """Returns by view of a camera what it sees of scenery and of traffic."""
+        eye = world_T_camera[:3, 3]
+        columns = []
+        for instances in (self._scenery, traffic):
+            by_view = []
+            for view in self._placed(camera):
+                planes = view.side_planes @ world_T_camera[:3, :3].T
+                focal = float(max(view.K[0, 0], view.K[1, 1]))
+                by_view.append(visible(instances, eye, planes, focal))
+            inside = np.unique(np.concatenate(by_view))
+            shown = np.zeros(len(instances.model), bool)
+            shown[inside] = ~self._occluders.hidden(instances, inside, eye)
+            columns.append([index[shown[index]] for index in by_view])
+        return list(zip(*columns, strict=True))
+
     def _drawn(
         self,
-        view: View,
-        world_T_camera: Matrix,
+        chosen: tuple[IndexArray, IndexArray],
+        eye_m: FloatArray,
         traffic: Instances,
         origin_m: FloatArray,
         first_row: int,
     ) -> DrawList:
-        eye = world_T_camera[:3, 3]
-        planes = view.side_planes() @ (world_T_camera[:3, :3] @ view.camera_R_view).T
-        focal = float(max(view.K[0, 0], view.K[1, 1]))
         parts = []
-        for instances in (self._scenery, traffic):
-            index, distance = visible(instances, eye, planes, focal)
+        for instances, index in zip((self._scenery, traffic), chosen, strict=True):
+            distance = np.linalg.norm(instances.center_m[index] - eye_m, axis=1)
             parts.append((instances.placed(index, origin_m), instances.model[index], distance))
         rows, model, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
         return draw_list(rows, model, distance, mesh_store().ranges, first_row)

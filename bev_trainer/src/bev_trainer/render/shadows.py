@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bev_trainer.render.context import program
 from bev_trainer.render.culling import COMMAND_WORDS
-from bev_trainer.render.instances import INSTANCE_DTYPE, Instances
+from bev_trainer.render.instances import INSTANCE_DTYPE, PARKED, Instances
 from bev_trainer.render.lighting import Light
 from bev_trainer.render.mesh_buffers import RowBuffer
 from bev_trainer.render.mesh_store import mesh_store
@@ -37,7 +37,7 @@ class Shadows:
     Args:
         context: from `open_context`.
         light: of the drive, with a sun.
-        scenery: what stands.
+        still: what never moves.
         limbs: preprocessor constants of walking.
     """
 
@@ -45,11 +45,11 @@ class Shadows:
         self,
         context: Any,
         light: Light,
-        scenery: Instances,
+        still: Sequence[Instances],
         limbs: dict[str, int | float],
         camera_count: int,
     ) -> None:
-        self._scenery = scenery
+        self._still = still
         self._shear = light.sun[:2] / light.sun[2]
         self._program = program(context, 'shadow', 'shadow', limbs)
         self._tiles = camera_count
@@ -65,6 +65,7 @@ class Shadows:
         self._rows = RowBuffer(context)
         self._array = self._rows.mesh_array(self._program)
         self._still_center: FloatArray | None = None
+        self._in_use = [False] * camera_count
 
     def draw(self, context: Any, frames: Sequence[CameraFrame]) -> None:
         """Brings the maps up to date for a frame."""
@@ -87,7 +88,7 @@ class Shadows:
         tile = 0.5 / _TILE_HALF_M
         moving = -(_tile_center(frame) - frame.origin_m) * tile + 0.5
         count = self._tiles
-        edge = 1.0 / _TILE_SIZE
+        edge = 1.0 / _TILE_SIZE if self._in_use[camera] else 1.0  # nothing lies in an empty tile
         return np.array(
             [
                 (scale, *still, _SOFT_M * scale),
@@ -103,8 +104,12 @@ class Shadows:
         self._rows.release()
 
     def _draw_still(self, center_m: FloatArray) -> None:
-        chosen = self._casters(self._scenery, center_m, _STILL_HALF_M)
-        rows, commands = _commands(self._scenery, chosen, center_m, 0)
+        parts, first = [], 0
+        for instances in self._still:
+            chosen = self._casters(instances, center_m, _STILL_HALF_M)
+            parts.append(_commands(instances, chosen, center_m, first))
+            first += len(chosen)
+        rows, commands = (np.concatenate(column) for column in zip(*parts, strict=True))
         self._rows.write(rows, commands)
         target = self._targets[0]
         target.use()
@@ -117,9 +122,11 @@ class Shadows:
         parts, first = [], 0
         for frame in frames:
             chosen = self._casters(frame.traffic, _tile_center(frame), _TILE_HALF_M)
+            chosen = chosen[frame.traffic.rows['label'][chosen, 3] & PARKED == 0]
             part = _commands(frame.traffic, chosen, frame.origin_m, first)
             first += len(part[0])
             parts.append(part)
+        self._in_use = [len(commands) > 0 for _, commands in parts]
         self._rows.write(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         target = self._targets[1]
         target.use()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,14 +54,16 @@ class View:
         pixel = np.array([[1.0, 0.0, -0.5 - self.x], [0.0, 1.0, -0.5 - self.y], [0.0, 0.0, 1.0]])
         return np.linalg.inv(self.K) @ pixel
 
+    @cached_property
     def side_planes(self) -> FloatArray:
-        """Returns [4, 3] unit inward normals, optical frame, of the planes through the eye."""
+        """[4, 3] unit inward normals, camera's frame, of the planes through the eye."""
         u = np.array([-0.5, self.width - 0.5])
         v = np.array([-0.5, self.height - 0.5])
         corners = np.array([[u[i], v[j], 1.0] for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))])
         rays = corners @ np.linalg.inv(self.K).T
         normals = np.cross(rays, np.roll(rays, -1, axis=0))
-        return normals / np.linalg.norm(normals, axis=1, keepdims=True)
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        return np.asarray(normals @ self.camera_R_view.T)
 
     def scaled(self, factor: int) -> View:
         """Returns the view of `factor` times as many pixels along each side, placed likewise."""

@@ -10,11 +10,11 @@ float sunlit(vec3 p) {
     float depth = 1.0 - (p.z + 0.004) / SHADOW_CEILING;
     vec2 ground = p.xy - shear_.xy * p.z;
     vec2 still = ground * still_map.x + still_map.yz;
-    float open = texture(still_shadows, vec3(still, depth));
+    float open = textureLod(still_shadows, vec3(still, depth), 0.0);
     vec2 moving = ground * moving_map.xy + moving_map.zw;
-    vec4 inside = step(vec4(moving_tile.xy, moving), vec4(moving, moving_tile.zw));
-    float other = texture(moving_shadows, vec3(moving, depth));
-    return open * (1.0 - (1.0 - other) * inside.x * inside.y * inside.z * inside.w);
+    if (all(greaterThan(moving, moving_tile.xy)) && all(lessThan(moving, moving_tile.zw)))
+        open *= textureLod(moving_shadows, vec3(moving, depth), 0.0);
+    return open;
 }
 #endif
 
