@@ -160,6 +160,9 @@ def test_map_is_sound(world: World) -> None:
     for name in ('crossing', 'white_paint', 'yellow_paint'):
         outside = getattr(road_map, name).difference(road_map.drivable).area
         assert outside < 1e-3 * kerb_m, name
+    for lane in road_map.lanes:
+        area = road_map.sidewalk if lane.kind == 'sidewalk' else road_map.drivable
+        assert LineString(lane.centerline_m).difference(area).length < 0.5, lane.lane_id
     assert 0.01 < road_map.white_paint.area / road_map.drivable.area < 0.2
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from shapely import contains_xy
 from shapely.geometry import Polygon
 
 from bev_trainer.errors import SimulationError
@@ -34,7 +35,7 @@ __all__ = ['TrafficSpec', 'make_world']
 WARM_UP_S = 14.0
 BEFORE_S = 1.0
 AFTER_S = 4.0
-TRIES = 5
+TRIES = 8
 
 
 def make_world(spec: TrafficSpec, scratch: Path) -> World:
@@ -71,6 +72,10 @@ def _attempt(spec: TrafficSpec, attempt: int, folder: Path) -> tuple[World | Non
     rng_plan, rng_demand, rng_looks, rng_ego, rng_scenery = map(np.random.default_rng, streams)
     plan = plan_streets(rng_plan, spec.radius_m, folder)
     net = read_net_file(build_network(plan, folder))
+    road_map = build_road_map(net, rng_looks)
+    ground = RightfulGround.of(road_map)
+    if not _roads_are_free(net, ground):
+        return None, 'a sidewalk lies across a road'
     first_s, last_s = _start_span(spec)
     end_s = last_s + spec.drive_s + AFTER_S
     egos = max(8, 3 * spec.drives)
@@ -80,8 +85,6 @@ def _attempt(spec: TrafficSpec, attempt: int, folder: Path) -> tuple[World | Non
     seed = int(rng_demand.integers(1, 2**31 - 1))
     network = folder / 'streets.net.xml'
     raws, signals = run_traffic(network, demand, lights, seed, WARM_UP_S, end_s)
-    road_map = build_road_map(net, rng_looks)
-    ground = RightfulGround.of(road_map)
     drives = _drives(raws, net, ground, spec, rng_ego)
     begin, end = first_s - BEFORE_S, end_s
     if drives:
@@ -107,6 +110,12 @@ def _attempt(spec: TrafficSpec, attempt: int, folder: Path) -> tuple[World | Non
         ),
         '',
     )
+
+
+def _roads_are_free(net: NetFile, ground: RightfulGround) -> bool:
+    """Whether vehicles need not leave the road: netconvert fails at few junctions."""
+    ways = [lane.shape_m for lane in net.lanes.values() if lane.kind in ('driving', 'internal')]
+    return all(contains_xy(ground.drivable, way[:, 0], way[:, 1]).all() for way in ways)
 
 
 def _start_span(spec: TrafficSpec) -> tuple[float, float]:
