@@ -62,7 +62,8 @@ class Agreement:
             what a pixel spans there.
         ground: pixels of ground classes, whose depth puts them within 3 cm of the ground.
         drivable: fine pixels of drivable classes, that fall into drivable cells.
-        vehicles: fine pixels of vehicles, that fall into cells of the layer of their class.
+        vehicles: fine pixels of vehicles, that fall into cells of the layer of their class, give
+            or take 3 cm: sides of boxes may run along the edges of cells.
 
     A pixel is fine when it spans half a cell at most, measured across its viewing ray: a coarser
     one shows more than the cell it falls into. With the cells of `GRID` and a focal length of 550
@@ -177,14 +178,15 @@ def ground_at_zero(classes: NDArray[np.uint8], points_m: FloatArray) -> Share:
 def drivable_in_cells(truth: CameraTruth, points_m: FloatArray) -> Share:
     """Returns the share of fine pixels of drivable classes, inside the grid, in drivable cells."""
     shown = _are_fine(truth, points_m) & _is_one_of(truth.classes, DRIVABLE_CLASSES)
-    return _in_layer(truth, points_m[shown], 'drivable')
+    return _in_layer(truth, points_m[shown, :2], 'drivable', 0.0)
 
 
 def vehicles_in_cells(truth: CameraTruth, points_m: FloatArray) -> Share:
     """Returns the share of fine vehicle pixels, inside the grid, in cells of their class."""
     share, fine = Share(), _are_fine(truth, points_m)
     for item in VEHICLE_CLASSES:
-        share += _in_layer(truth, points_m[fine & (truth.classes == item)], item.label)
+        xy_m = points_m[fine & (truth.classes == item), :2]
+        share += _in_layer(truth, xy_m, item.label, _TOLERANCE_M)
     return share
 
 
@@ -192,9 +194,16 @@ def _are_fine(truth: CameraTruth, points_m: FloatArray) -> NDArray[np.bool_]:
     return pixel_spans_m(truth.camera, points_m) <= 0.5 * truth.grid.resolution_m
 
 
-def _in_layer(truth: CameraTruth, points_m: FloatArray, layer: str) -> Share:
-    iy, ix, inside = truth.grid.to_cell(points_m[:, 0], points_m[:, 1])
-    return Share.of(truth.layers[BEV_LAYERS.index(layer)][iy[inside], ix[inside]])
+def _in_layer(truth: CameraTruth, xy_m: FloatArray, layer: str, slack_m: float) -> Share:
+    """Returns the share of points [k, 2] on the grid with a cell of the layer within the slack."""
+    cells = truth.layers[BEV_LAYERS.index(layer)]
+    xy_m = xy_m[truth.grid.to_cell(xy_m[:, 0], xy_m[:, 1])[2]]
+    right = np.zeros(len(xy_m), bool)
+    shifts_m = slack_m * np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
+    for shift_m in np.unique(shifts_m, axis=0):
+        iy, ix, inside = truth.grid.to_cell(*(xy_m + shift_m).T)
+        right[inside] |= cells[iy[inside], ix[inside]]
+    return Share.of(right)
 
 
 def _is_one_of(classes: NDArray[np.uint8], wanted: tuple[SemanticClass, ...]) -> NDArray[np.bool_]:
