@@ -8,6 +8,7 @@ pixel. The picture is then a fixed table: per pixel the place in the atlas its r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ FloatArray = NDArray[np.float64]
 _WIDEST_SINGLE_TANGENT = 1.9  # of a ray to its view's axis; beyond, a cube is cheaper
 _MARGIN_PX = 2.0  # around what the lens looks at, for bilinear interpolation
 _MAX_FACE_PX = 8192
+_BLUR = 1.05  # a view is this much finer than half of its pixels need, or as all of them do
 
 # Optical frames of cube faces in the camera's: columns x, y, z.
 _FORWARD = np.eye(3)
@@ -39,8 +41,9 @@ class Lens:
     Attributes:
         camera: of the rig.
         views: not yet placed in an atlas.
-        face: int8 [H, W] index of the view that a pixel's ray goes through; -1: no ray.
-        rays: [H, W, 3] of `Camera.rays`; 0 where there is no ray.
+        face: int8 [H, W] index of the view that a pixel's ray goes through; -1: no ray. Empty if
+            the only view is the picture itself.
+        rays: [H, W, 3] of `Camera.rays`; 0 where there is no ray. Empty likewise.
     """
 
     camera: Camera
@@ -54,19 +57,20 @@ class Lens:
         return self.camera.distortion.is_pinhole
 
 
+@lru_cache(maxsize=16)
 def lens_of(camera: Camera, index: int) -> Lens:
     """Returns the views that a camera, number `index` of its rig, is drawn from."""
+    if camera.distortion.is_pinhole:
+        view = View(index, np.eye(3), np.array(camera.K), camera.width, camera.height)
+        return Lens(camera, (view,), np.zeros((0, 0), np.int8), np.zeros((0, 0, 3)))
     columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
     rays = camera.rays(np.stack([columns, rows], axis=-1))
     seen = np.asarray(np.isfinite(rays).all(axis=-1), bool)
     rays = np.where(seen[..., None], rays, 0.0)
-    if camera.distortion.is_pinhole:
-        view = View(index, np.eye(3), np.array(camera.K), camera.width, camera.height)
-        return Lens(camera, (view,), np.zeros(seen.shape, np.int8), rays)
     frames = (_FORWARD,) if _fits_one_view(rays, seen) else _CUBE
     nearest = np.argmax(np.stack([rays @ frame[:, 2] for frame in frames]), axis=0)
     face = np.where(seen, nearest, -1).astype(np.int8)
-    density = _pixels_per_rad(camera)
+    density = _pixels_per_rad(rays, seen)
     used = [i for i in range(len(frames)) if (face == i).any()]
     views = tuple(
         _view(index, frames[i], rays[face == i] @ frames[i], density[face == i]) for i in used
@@ -81,7 +85,7 @@ class Composition:
     """Table from the pixels of one picture to places in the atlas, at `scale` times its size.
 
     Attributes:
-        nearest: int64 [H, W] flat indices of atlas pixels, for labels.
+        nearest_xy: int16 [H, W, 2] atlas pixels, for labels.
         map_xy: int16 [H, W, 2], as of `cv2.convertMaps`.
         map_weights: uint16 [H, W].
         depth_scale: float32 [H, W]: the atlas' depth along a view's axis times this is what
@@ -89,30 +93,30 @@ class Composition:
         blank: [H, W] whether a pixel has no ray.
     """
 
-    nearest: NDArray[np.int64]
+    nearest_xy: NDArray[np.int16]
     map_xy: NDArray[np.int16]
     map_weights: NDArray[np.uint16]
     depth_scale: NDArray[np.float32]
     blank: NDArray[np.bool_]
 
 
-def composition(lens: Lens, placed: tuple[View, ...], atlas_width: int) -> Composition:
+def composition(lens: Lens, placed: tuple[View, ...]) -> Composition:
     """Returns the table of a lens whose views were placed in an atlas of this width."""
     x, y = (np.zeros(lens.face.shape) for _ in range(2))
     scale = np.ones(lens.face.shape, np.float32)
-    nearest = np.zeros(lens.face.shape, np.int64)
+    nearest = np.zeros((*lens.face.shape, 2), np.int16)
     for number, view in enumerate(placed):
         mine = lens.face == number
         local = lens.rays[mine] @ view.camera_R_view
-        uv = (local / local[:, 2:]) @ view.K.T
+        uv = (local / local[:, 2:]) @ view.K[:2].T
         x[mine], y[mine] = uv[:, 0] + view.x, uv[:, 1] + view.y
         scale[mine] = 1.0 / local[:, 2]
-        column = np.clip(np.rint(uv[:, 0]), 0, view.width - 1).astype(np.int64)
-        row = np.clip(np.rint(uv[:, 1]), 0, view.height - 1).astype(np.int64)
-        nearest[mine] = (row + view.y) * atlas_width + column + view.x
+        inside = np.clip(np.rint(uv), 0, (view.width - 1, view.height - 1))
+        nearest[mine] = inside + np.array([view.x, view.y])
     xy, weights = cv2.convertMaps(x.astype(np.float32), y.astype(np.float32), cv2.CV_16SC2)
+    blank = np.asarray(lens.face < 0)
     return Composition(
-        nearest, np.asarray(xy, np.int16), np.asarray(weights, np.uint16), scale, lens.face < 0
+        nearest, np.asarray(xy, np.int16), np.asarray(weights, np.uint16), scale, blank
     )
 
 
@@ -122,26 +126,28 @@ def _fits_one_view(rays: FloatArray, seen: NDArray[np.bool_]) -> bool:
     return bool((z > 0).all() and (widest < _WIDEST_SINGLE_TANGENT * z).all())
 
 
-def _pixels_per_rad(camera: Camera) -> FloatArray:
-    """Returns [H, W]: how finely the lens resolves directions around each pixel."""
-    columns, rows = np.meshgrid(
-        np.arange(camera.width + 1) - 0.5, np.arange(camera.height + 1) - 0.5
-    )
-    rays = camera.rays(np.stack([columns, rows], axis=-1))
-    with np.errstate(invalid='ignore', divide='ignore'):
-        rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-        across = np.linalg.norm(np.diff(rays, axis=1), axis=-1)[:-1]
-        down = np.linalg.norm(np.diff(rays, axis=0), axis=-1)[:, :-1]
-        finest = 1.0 / np.minimum(across, down)
-    return np.where(np.isfinite(finest), finest, 0.0)
+def _pixels_per_rad(rays: FloatArray, seen: NDArray[np.bool_]) -> FloatArray:
+    """Returns [H, W]: how finely the lens resolves directions around each pixel; 0 unseen."""
+    units = rays / np.maximum(np.linalg.norm(rays, axis=-1, keepdims=True), 1e-12)
+    density = np.zeros(seen.shape)
+    for axis in (0, 1):
+        steps = np.linalg.norm(np.diff(units, axis=axis), axis=-1)
+        both = np.take(seen, range(1, seen.shape[axis]), axis) & np.delete(seen, -1, axis)
+        finest = np.where(both, 1.0 / np.maximum(steps, 1e-12), 0.0)
+        edge = [(0, 0), (0, 0)]
+        for side in ((1, 0), (0, 1)):
+            edge[axis] = side
+            np.maximum(density, np.pad(finest, edge), out=density)
+    return density
 
 
 def _view(index: int, frame: FloatArray, rays: FloatArray, density: FloatArray) -> View:
-    """Returns the smallest view that holds rays [n, 3] (its own frame) and loses no detail."""
+    """Returns the smallest view that holds rays [n, 3] (its own frame) and loses little detail."""
     xy = rays[:, :2] / rays[:, 2:]
     # A pinhole of focal length f resolves f / cos(angle) pixels per rad across, more along.
     cosine = rays[:, 2] / np.linalg.norm(rays, axis=1)
-    focal = float((density * cosine).max())
+    finest = density * cosine
+    focal = float(min(finest.max(), _BLUR * np.median(finest)))
     low = np.floor(xy.min(axis=0) * focal - _MARGIN_PX)
     size = np.ceil(xy.max(axis=0) * focal + _MARGIN_PX) - low + 1
     width, height = (int(min(value, _MAX_FACE_PX)) for value in size)

@@ -84,8 +84,7 @@ class ScenarioRenderer:
                 supersample,
             )
             self._pictures = [
-                _Picture(lens, self._placed(i), size[0], supersample)
-                for i, lens in enumerate(self._lenses)
+                _Picture(lens, self._placed(i), supersample) for i, lens in enumerate(self._lenses)
             ]
             weather = scenario.weather
             self._sensors = [
@@ -199,22 +198,17 @@ class ScenarioRenderer:
 class _Picture:
     """The way from the atlas to the picture of one camera."""
 
-    def __init__(
-        self, lens: Lens, placed: tuple[View, ...], atlas_width: int, supersample: int
-    ) -> None:
+    def __init__(self, lens: Lens, placed: tuple[View, ...], supersample: int) -> None:
         self._lens, self._view, self._supersample = lens, placed[0], supersample
-        if not lens.is_direct:
-            self._table = composition(lens, placed, atlas_width)
-            self._fine = self._table
-            if supersample > 1:
-                fine = lens_of(_finer(lens.camera, supersample), placed[0].camera)
-                views = tuple(view.scaled(supersample) for view in placed)
-                self._fine = composition(fine, views, atlas_width * supersample)
+        if lens.is_direct:
+            return
+        self._table = self._fine = composition(lens, placed)
+        if supersample > 1:
+            fine = lens_of(_finer(lens.camera, supersample), placed[0].camera)
+            self._fine = composition(fine, tuple(view.scaled(supersample) for view in placed))
         down = lens.rays @ lens.camera.base_T_camera[2, :3]
-        with np.errstate(divide='ignore'):
-            self._ground_m = np.where(
-                down < 0, -lens.camera.base_T_camera[2, 3] / down, 0.0
-            ).astype(np.float32)
+        self._ground = np.where(down < 0, np.uint8(255), np.uint8(0))
+        self._ground_m = (-lens.camera.base_T_camera[2, 3] / np.minimum(down, -1e-12)).astype('f4')
 
     def shot(
         self, color: NDArray[np.uint8], labels: NDArray[np.uint8], depth: NDArray[np.float32]
@@ -222,24 +216,29 @@ class _Picture:
         """Returns the picture; the atlas has color [sH, sW, 4], labels [H, W, 4], depth [H, W]."""
         if self._lens.is_direct:
             return self._direct(color, labels, depth)
-        table = self._table
-        rgb = cv2.remap(color, self._fine.map_xy, self._fine.map_weights, cv2.INTER_LINEAR)[
-            ..., :3
-        ]
+        table, fine = self._table, self._fine
+        rgb = cv2.cvtColor(
+            cv2.remap(color, fine.map_xy, fine.map_weights, cv2.INTER_LINEAR), cv2.COLOR_RGBA2RGB
+        )
         height, width = table.blank.shape
         if self._supersample > 1:
             rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-        rgb = np.ascontiguousarray(rgb)
-        picked = labels.reshape(-1, 4)[table.nearest]
-        reach = depth.ravel()[table.nearest] * table.depth_scale
-        picked[table.blank] = 0
-        rgb[table.blank] = 0
-        classes = np.ascontiguousarray(picked[..., 2])
+        nowhere = np.zeros((0,), np.uint16)
+        picked = cv2.remap(labels, table.nearest_xy, nowhere, cv2.INTER_NEAREST)
+        reach = cv2.remap(depth, table.nearest_xy, nowhere, cv2.INTER_NEAREST) * table.depth_scale
+        classes = cv2.extractChannel(picked, 2)
         # The nearest ray of a view is not quite the pixel's: on the plane it can be put right.
-        on_ground = (classes >= min(GROUND_CLASSES)) & (classes <= max(GROUND_CLASSES))
-        reach = np.where(on_ground & (self._ground_m > 0), self._ground_m, reach)
-        reach[table.blank] = 0.0
-        return Shot(np.asarray(rgb, np.uint8), classes, _instances(picked), reach)
+        on_ground = cv2.inRange(classes, float(min(GROUND_CLASSES)), float(max(GROUND_CLASSES)))
+        cv2.copyTo(self._ground_m, cv2.bitwise_and(on_ground, self._ground), reach)
+        if table.blank.any():
+            for image in (rgb, picked, classes, reach):
+                image[table.blank] = 0
+        return Shot(
+            np.asarray(rgb, np.uint8),
+            np.asarray(classes, np.uint8),
+            _instances(np.asarray(picked, np.uint8)),
+            np.asarray(reach, np.float32),
+        )
 
     def _direct(
         self, color: NDArray[np.uint8], labels: NDArray[np.uint8], depth: NDArray[np.float32]
