@@ -85,7 +85,7 @@ class Composition:
     """Table from the pixels of one picture to places in the atlas, at `scale` times its size.
 
     Attributes:
-        nearest_xy: int16 [H, W, 2] atlas pixels, for labels.
+        nearest: int64 [H, W] flat indices of atlas pixels, for labels.
         map_xy: int16 [H, W, 2], as of `cv2.convertMaps`.
         map_weights: uint16 [H, W].
         depth_scale: float32 [H, W]: the atlas' depth along a view's axis times this is what
@@ -93,26 +93,26 @@ class Composition:
         blank: [H, W] whether a pixel has no ray.
     """
 
-    nearest_xy: NDArray[np.int16]
+    nearest: NDArray[np.int64]
     map_xy: NDArray[np.int16]
     map_weights: NDArray[np.uint16]
     depth_scale: NDArray[np.float32]
     blank: NDArray[np.bool_]
 
 
-def composition(lens: Lens, placed: tuple[View, ...]) -> Composition:
+def composition(lens: Lens, placed: tuple[View, ...], atlas_width: int) -> Composition:
     """Returns the table of a lens whose views were placed in an atlas of this width."""
     x, y = (np.zeros(lens.face.shape) for _ in range(2))
     scale = np.ones(lens.face.shape, np.float32)
-    nearest = np.zeros((*lens.face.shape, 2), np.int16)
+    nearest = np.zeros(lens.face.shape, np.int64)
     for number, view in enumerate(placed):
         mine = lens.face == number
         local = lens.rays[mine] @ view.camera_R_view
         uv = (local / local[:, 2:]) @ view.K[:2].T
         x[mine], y[mine] = uv[:, 0] + view.x, uv[:, 1] + view.y
         scale[mine] = 1.0 / local[:, 2]
-        inside = np.clip(np.rint(uv), 0, (view.width - 1, view.height - 1))
-        nearest[mine] = inside + np.array([view.x, view.y])
+        column, row = np.clip(np.rint(uv), 0, (view.width - 1, view.height - 1)).astype(int).T
+        nearest[mine] = (row + view.y) * atlas_width + column + view.x
     xy, weights = cv2.convertMaps(x.astype(np.float32), y.astype(np.float32), cv2.CV_16SC2)
     blank = np.asarray(lens.face < 0)
     return Composition(

@@ -84,7 +84,8 @@ class ScenarioRenderer:
                 supersample,
             )
             self._pictures = [
-                _Picture(lens, self._placed(i), supersample) for i, lens in enumerate(self._lenses)
+                _Picture(lens, self._placed(i), size[0], supersample)
+                for i, lens in enumerate(self._lenses)
             ]
             weather = scenario.weather
             self._sensors = [
@@ -198,14 +199,17 @@ class ScenarioRenderer:
 class _Picture:
     """The way from the atlas to the picture of one camera."""
 
-    def __init__(self, lens: Lens, placed: tuple[View, ...], supersample: int) -> None:
+    def __init__(
+        self, lens: Lens, placed: tuple[View, ...], atlas_width: int, supersample: int
+    ) -> None:
         self._lens, self._view, self._supersample = lens, placed[0], supersample
         if lens.is_direct:
             return
-        self._table = self._fine = composition(lens, placed)
+        self._table = self._fine = composition(lens, placed, atlas_width)
         if supersample > 1:
             fine = lens_of(_finer(lens.camera, supersample), placed[0].camera)
-            self._fine = composition(fine, tuple(view.scaled(supersample) for view in placed))
+            views = tuple(view.scaled(supersample) for view in placed)
+            self._fine = composition(fine, views, atlas_width * supersample)
         down = lens.rays @ lens.camera.base_T_camera[2, :3]
         self._ground = np.where(down < 0, np.uint8(255), np.uint8(0))
         self._ground_m = (-lens.camera.base_T_camera[2, 3] / np.minimum(down, -1e-12)).astype('f4')
@@ -223,9 +227,8 @@ class _Picture:
         height, width = table.blank.shape
         if self._supersample > 1:
             rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-        nowhere = np.zeros((0,), np.uint16)
-        picked = cv2.remap(labels, table.nearest_xy, nowhere, cv2.INTER_NEAREST)
-        reach = cv2.remap(depth, table.nearest_xy, nowhere, cv2.INTER_NEAREST) * table.depth_scale
+        picked = labels.view('<u4').take(table.nearest)[..., None].view(np.uint8)
+        reach = depth.take(table.nearest) * table.depth_scale
         classes = cv2.extractChannel(picked, 2)
         # The nearest ray of a view is not quite the pixel's: on the plane it can be put right.
         on_ground = cv2.inRange(classes, float(min(GROUND_CLASSES)), float(max(GROUND_CLASSES)))
@@ -236,8 +239,8 @@ class _Picture:
         return Shot(
             np.asarray(rgb, np.uint8),
             np.asarray(classes, np.uint8),
-            _instances(np.asarray(picked, np.uint8)),
-            np.asarray(reach, np.float32),
+            _instances(picked),
+            reach,
         )
 
     def _direct(

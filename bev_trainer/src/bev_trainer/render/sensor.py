@@ -128,7 +128,7 @@ class Sensor:
         return ((light[..., None] * cast) ** (1.0 / _DISPLAY_GAMMA)).astype(np.float32)
 
     def _soft_mask(self, rng: np.random.Generator, weather: Weather) -> FloatArray | None:
-        """Returns [H, W, 1]: how much drops and dirt hide sharp detail; None if nothing does."""
+        """Returns [H, W]: how much drops and dirt hide sharp detail; None if nothing does."""
         width, height = self._size
         mask = np.zeros((height, width), np.float32)
         dirt = self._look.dirt[self._camera]
@@ -149,7 +149,7 @@ class Sensor:
                 mask = np.maximum(mask, spot)
         if not mask.any():
             return None
-        return np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.1 * scale), np.float32)[..., None]
+        return np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.1 * scale), np.float32)
 
     def _behind_drops(self, picture: ByteArray, share: FloatArray) -> ByteArray:
         width, height = self._size
@@ -160,8 +160,7 @@ class Sensor:
         near = cv2.resize(near, (width, height), interpolation=cv2.INTER_LINEAR)
         # A drop shows the scene upside down, blurred; its rim what lies behind.
         soft = cv2.addWeighted(soft, 0.4, near, 0.6, 0.0)
-        mixed = picture + (soft.astype(np.float32) - picture) * share
-        return np.asarray(cv2.convertScaleAbs(mixed), np.uint8)
+        return np.asarray(cv2.blendLinear(picture, soft, 1.0 - share, share), np.uint8)
 
     def _with_streaks(self, picture: ByteArray, rng: np.random.Generator) -> ByteArray:
         """Returns the picture with falling drops, blurred along their way."""
@@ -178,9 +177,10 @@ class Sensor:
             cv2.line(mask, a, b, bright, 1, cv2.LINE_AA, 4)
         # Drops collect light from everywhere: they show the mean of the picture, a bit brighter.
         mean = cv2.mean(picture)[:3]
-        share = (mask.astype(np.float32) / 255.0)[..., None]
-        target = np.array(mean, np.float32) * 1.25 + 18.0
-        return np.asarray(cv2.convertScaleAbs(picture + (target - picture) * share), np.uint8)
+        share = mask.astype(np.float32) * np.float32(1.0 / 255.0)
+        drops = np.empty_like(picture)
+        drops[:] = np.clip(np.array(mean) * 1.25 + 18.0, 0.0, 255.0)
+        return np.asarray(cv2.blendLinear(picture, drops, 1.0 - share, share), np.uint8)
 
 
 def _noise_table(noise: float) -> FloatArray:
