@@ -9,8 +9,8 @@ FloatArray = NDArray[np.float64]
 
 _HALF_SHAFT = 0.09
 _STRAIGHT_HEAD = np.array([[1.1, -0.38], [2.5, 0.0], [1.1, 0.38]])
-_LEFT_HEAD = np.array([[0.25, 0.62], [0.82, 1.25], [1.39, 0.62]])
-_BEND = np.array([[0.1, 0.0], [0.55, 0.12], [0.82, 0.4], [0.82, 0.66]])
+_LEFT_HEAD = np.array([[0.25, 0.5], [0.82, 1.0], [1.39, 0.5]])
+_BEND = np.array([[0.1, 0.0], [0.55, 0.12], [0.82, 0.34], [0.82, 0.54]])
 
 
 def arrow_outlines(directions: frozenset[str]) -> list[FloatArray]:

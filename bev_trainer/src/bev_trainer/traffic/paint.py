@@ -156,8 +156,11 @@ def _stop_line(net: NetFile, driving: list[NetLane]) -> list[BaseGeometry]:
         return []
     right, left = driving[0], driving[-1]
     ends = []
-    for lane, side in ((right, -0.5), (left, 0.5)):
-        edge = shifted(lane.shape_m, side * lane.width_m)
+    for lane, side_m in (
+        (right, -right.width_m / 2),
+        (left, left.width_m / 2 - 1.5 * STOP_LINE_M),
+    ):
+        edge = shifted(lane.shape_m, side_m)
         ends.append(at(edge, float(lengths(edge)[-1]) - STOP_GAP_M - STOP_LINE_M / 2)[0])
     return [ribbon(np.array(ends), STOP_LINE_M)]
 
