@@ -28,7 +28,7 @@ from bev_trainer.render.context import open_context
 from bev_trainer.render.renderer import ScenarioRenderer
 from bev_trainer.render.sensor import draw_sensor_look
 from bev_trainer.render.shot import Shot
-from bev_trainer.simulate.cpu_clock import CpuClock
+from bev_trainer.render.timing import StageTimes
 from bev_trainer.simulate.job import DriveJob
 from bev_trainer.simulate.object_log import ObjectLog
 from bev_trainer.simulate.record import DriveRecord
@@ -59,7 +59,7 @@ def make_drive(job: DriveJob, world: World, folder: Path) -> DriveRecord:
     scenario = scenario_of(job, world, scenario_rng)
     look = draw_sensor_look(look_rng, len(job.rig.cameras))
     cameras = _cameras(job)
-    clock = CpuClock()
+    clock = StageTimes()
     with clock.stage('ground'):
         ground = _ground(scenario)
     with (
@@ -98,7 +98,7 @@ class _DriveMaker:
         cameras: Sequence[Camera],
         renderer: ScenarioRenderer,
         writer: DriveWriter,
-        clock: CpuClock,
+        clock: StageTimes,
     ) -> None:
         self._job = job
         self._scenario = scenario
