@@ -35,7 +35,7 @@ from bev_trainer.world.world import Scenario
 
 FloatArray = NDArray[np.float64]
 
-_TAPS = 4  # of the ground along a pixel's longer axis
+_TAPS = 3  # of the ground along a pixel's longer axis
 _PATH_STEP_S = 0.5
 _CONTACT_RANGE_M = 45.0
 _LIMBS: dict[str, int | float] = {

@@ -44,24 +44,35 @@ void main() {
     for (int i = 1; i < TAPS; i++) cover += textureLod(cover_map, first + stride * float(i), lod);
     cover *= 1.0 / float(TAPS);
     // Close by, an edge is where the coverage crosses one half, as sharp as the pixel.
-    vec4 crisp = clamp((here - 0.5) / clamp(width_m / texel_m, 0.12, 1.0) + 0.5, 0.0, 1.0);
-    cover = mix(crisp, cover, clamp(major_m / texel_m * 2.0 - 1.0, 0.0, 1.0));
+    if (major_m < texel_m) {
+        vec4 crisp = clamp((here - 0.5) / clamp(width_m / texel_m, 0.12, 1.0) + 0.5, 0.0, 1.0);
+        cover = mix(crisp, cover, clamp(major_m / texel_m * 2.0 - 1.0, 0.0, 1.0));
+    }
     vec4 wear = textureLod(wear_map, place, lod - 1.0);
     vec4 grain = textureLod(noise_map, world * 0.37, octave + 6.6);
 
     float tone = wear.r * 2.0;
     float speck = (grain.g - 0.5) * clamp(-0.20 * octave + 0.1, 0.0, 1.0);
     vec3 road = vec3(0.118, 0.115, 0.112) * (1.0 + 0.75 * speck);
-    // Slabs of half a metre.
-    vec2 joint = clamp((0.04 - abs(fract(world * 2.0) - 0.5)) / (max(width_m, 0.02) * 2.0) + 0.5, 0.0, 1.0);
-    float joints = max(joint.x, joint.y) * clamp(1.3 - width_m * 6.0, 0.0, 1.0);
-    vec3 walk = vec3(0.265, 0.255, 0.24) * ((1.0 + 0.5 * speck) * (1.0 - 0.30 * joints));
-    vec3 grass = mix(vec3(0.060, 0.088, 0.026), vec3(0.135, 0.120, 0.062), wear.b) * (0.62 + 0.76 * grain.g);
-    vec3 base = mix(mix(grass, road, cover.z), walk, cover.w) * tone;
-    // Paint wears off where wheels and time took it.
-    float kept = clamp((grain.r * 0.55 + wear.b * 0.30 + tone * 0.4) * 4.0 - 1.5, 0.35, 1.0);
-    vec3 paint = mix(vec3(0.56, 0.56, 0.54), vec3(0.56, 0.36, 0.045), step(0.5, wear.g)) * (0.8 + 0.2 * tone);
-    base = mix(base, paint, cover.x * kept);
+    vec3 base = road;
+    if (cover.z < 1.0) {
+        vec3 grass = mix(vec3(0.060, 0.088, 0.026), vec3(0.135, 0.120, 0.062), wear.b);
+        base = mix(grass * (0.62 + 0.76 * grain.g), road, cover.z);
+    }
+    if (cover.w > 0.0) {
+        // Slabs of half a metre.
+        vec2 joint = clamp((0.04 - abs(fract(world * 2.0) - 0.5)) / (max(width_m, 0.02) * 2.0) + 0.5, 0.0, 1.0);
+        float joints = max(joint.x, joint.y) * clamp(1.3 - width_m * 6.0, 0.0, 1.0);
+        vec3 walk = vec3(0.265, 0.255, 0.24) * ((1.0 + 0.5 * speck) * (1.0 - 0.30 * joints));
+        base = mix(base, walk, cover.w);
+    }
+    base *= tone;
+    if (cover.x > 0.0) {
+        // Paint wears off where wheels and time took it.
+        float kept = clamp((grain.r * 0.55 + wear.b * 0.30 + tone * 0.4) * 4.0 - 1.5, 0.35, 1.0);
+        vec3 paint = mix(vec3(0.56, 0.56, 0.54), vec3(0.56, 0.36, 0.045), step(0.5, wear.g)) * (0.8 + 0.2 * tone);
+        base = mix(base, paint, cover.x * kept);
+    }
 
     vec3 light = sky_rgb_.rgb;
     vec3 point = vec3(local, 0.0);
