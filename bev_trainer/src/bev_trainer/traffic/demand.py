@@ -21,7 +21,7 @@ from bev_trainer.world.classes import SemanticClass
 
 EGO_TYPE = 'ego'
 METRES_PER_VEHICLE = 60.0
-MOST_VEHICLES = 90
+MOST_VEHICLES = 80
 WALKERS_PER_VEHICLE = 0.8
 WALKERS_ENTER_S = (7.0, 10.0)
 CLASS_SHARES: dict[SemanticClass, float] = {
