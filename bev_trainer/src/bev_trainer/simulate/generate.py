@@ -57,8 +57,9 @@ def generate(plan: Plan, makers: Makers, root: Path, pool: Pool, report: Report)
         report: is called when the run starts and after every drive.
 
     Raises:
-        SimulationError: a drive or a world cannot be made, the folder holds another data set, or
-            the disk is full. What was complete by then stays, and a later run goes on from there.
+        SimulationError: a drive or a world cannot be made, its process died twice, the folder
+            holds another data set, or the disk is full. What was complete by then stays, and a
+            later run goes on from there.
     """
     folder = OutputFolder(root, header_of(plan, makers))
     with folder.opened():
@@ -116,6 +117,7 @@ class _Run:
     pool: Pool
     progress: Progress
     report: Report
+    crashed: set[str] = field(default_factory=set)
 
     def work_off(self, schedule: Schedule) -> None:
         """Returns when all is done; raises for the first thing that cannot be."""
@@ -127,16 +129,30 @@ class _Run:
             if not self.pool.running:
                 return
             for done in self.pool.wait():
-                _check(done)
                 job = jobs.pop(done.task.name)
+                if self._deserves_another_try(done):
+                    schedule.again(job)
+                    continue
+                _check(done)
                 if isinstance(job, NetworkJob):
                     schedule.network_done(job)
                 else:
                     self._note(job, done.value)
 
+    def _deserves_another_try(self, done: Done) -> bool:
+        """Returns whether a process was lost for the first time on this task.
+
+        Memory may have been short, or a machine of a cluster gone.
+        """
+        if done.problem is None or done.problem.kind != 'crash' or done.task.name in self.crashed:
+            return False
+        self.crashed.add(done.task.name)
+        return True
+
     def _task(self, job: NetworkJob | DriveJob) -> Task:
         function = make_world_files if isinstance(job, NetworkJob) else make_drive_file
-        return Task(job.name, function, (self.makers, job, self.root))
+        # Processes on other machines work in another folder.
+        return Task(job.name, function, (self.makers, job, self.root.absolute()))
 
     def _note(self, job: DriveJob, record: DriveRecord) -> None:
         self.progress.records[job.name] = record

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -35,7 +35,7 @@ from bev_trainer.errors import DatasetError, SimulationError
 from bev_trainer.simulate.job import DriveJob
 from bev_trainer.simulate.pool import os_error_text
 from bev_trainer.simulate.record import DriveRecord
-from bev_trainer.simulate.work import WORK, read_record, record_path, world_path
+from bev_trainer.simulate.work import WORK, read_record, record_path
 
 _LOCK = 'lock'
 
@@ -163,11 +163,23 @@ class OutputFolder:
             yield
 
     def _entries(self) -> dict[str, DriveEntry]:
+        manifest = self._manifest()
+        return {entry.name: entry for entry in manifest.drives} if manifest else {}
+
+    def _manifest_maps(self) -> tuple[MapEntry, ...]:
+        manifest = self._manifest()
+        return manifest.maps if manifest else ()
+
+    def _manifest(self) -> Manifest | None:
+        """Returns the manifest of an earlier run that came to its end."""
         try:
-            manifest = load_dataset(self.root).manifest
+            return load_dataset(self.root).manifest
         except DatasetError:
-            return {}
-        return {entry.name: entry for entry in manifest.drives}
+            return None
+
+    def _has_map(self, network: str, noted: MapEntry | None) -> bool:
+        path = map_path(self.root, network)
+        return path.is_file() and (noted is None or file_sha256(path) == noted.sha256)
 
     def _record(self, entry: DriveEntry) -> DriveRecord:
         return DriveRecord(
@@ -184,11 +196,11 @@ class OutputFolder:
     def _is_whole(self, job: DriveJob, record: DriveRecord) -> bool:
         path = drive_path(self.root, job.name)
         try:
-            if path.stat().st_size != record.bytes:
+            if path.stat().st_size != record.bytes or file_sha256(path) != record.sha256:
                 return False
             with Drive(path) as drive:
                 return _matches(drive.description, job)
-        except (DatasetError, FileNotFoundError):
+        except (DatasetError, OSError):
             return False
 
     def _map(self, network: str) -> MapEntry:
@@ -196,13 +208,10 @@ class OutputFolder:
         return MapEntry(network=network, sha256=file_sha256(path), bytes=path.stat().st_size)
 
     def networks_with_maps(self, jobs: Sequence[DriveJob]) -> set[str]:
-        """Returns the networks of drives whose maps are there."""
-        return {job.network for job in jobs if map_path(self.root, job.network).is_file()}
-
-    def forget_world(self, network: str) -> None:
-        """Removes a world that no drive needs any more."""
-        with suppress(FileNotFoundError):
-            world_path(self.root, network).unlink()
+        """Returns the networks of drives whose maps are there, as an earlier run left them."""
+        noted = {entry.network: entry for entry in self._manifest_maps()}
+        networks = dict.fromkeys(job.network for job in jobs)
+        return {name for name in networks if self._has_map(name, noted.get(name))}
 
 
 @contextmanager

@@ -8,10 +8,11 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, Protocol
 
@@ -93,7 +94,11 @@ class Pool(Protocol):
 
 
 class LocalPool:
-    """Processes on this computer. They are started afresh, as OpenGL does not survive a fork."""
+    """Processes on this computer. They are started afresh, as OpenGL does not survive a fork.
+
+    Args:
+        workers: tasks that run at the same time.
+    """
 
     def __init__(self, workers: int) -> None:
         self._size = workers
@@ -229,7 +234,16 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    _end_children()
     os._exit(1)
+
+
+def _end_children() -> None:
+    """Ends the programs that this process has started."""
+    for listing in Path('/proc/self/task').glob('*/children'):
+        with suppress(OSError):  # a thread or a child that has ended
+            for child in listing.read_text().split():
+                os.kill(int(child), signal.SIGKILL)
 
 
 @contextmanager

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from bev_perception.files import write_atomically
-from bev_trainer.dataset.manifest import DRIVES, map_path
+from bev_trainer.dataset.manifest import DRIVES, HEADER, map_path
 from bev_trainer.errors import DatasetError, SimulationError
 from bev_trainer.simulate.job import DriveJob, NetworkJob
 from bev_trainer.simulate.map_geojson import map_geojson
@@ -59,6 +60,7 @@ def make_world_files(makers: Makers, job: NetworkJob, root: Path) -> None:
         SimulationError: the world cannot be made.
         OSError: it cannot be written.
     """
+    _check_shared(root)
     path = world_path(root, job.name)
     if _loads(path):
         return
@@ -86,6 +88,7 @@ def make_drive_file(makers: Makers, job: DriveJob, root: Path) -> DriveRecord:
         SimulationError: the drive cannot be made.
         OSError: it cannot be written.
     """
+    _check_shared(root)
     world = _world(world_path(root, job.network))
     record = makers.make_drive(job, world, root / DRIVES)
     write_atomically(record_path(root, job.name), record_json(record))
@@ -105,6 +108,14 @@ def read_record(path: Path) -> DriveRecord | None:
         return DriveRecord(**json.loads(path.read_bytes()), stage_s={})
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _check_shared(root: Path) -> None:
+    if not (root / HEADER).is_file():
+        raise SimulationError(
+            f'{root} is not there on {socket.gethostname()}; --out must be a folder that all '
+            'machines share'
+        )
 
 
 @lru_cache(maxsize=1)
