@@ -133,7 +133,7 @@ class _Run:
                 if self._deserves_another_try(done):
                     schedule.again(job)
                     continue
-                _check(done)
+                check_done(done)
                 if isinstance(job, NetworkJob):
                     schedule.network_done(job)
                 else:
@@ -161,8 +161,8 @@ class _Run:
         self.report(self.progress)
 
 
-def _check(done: Done) -> None:
-    """Raises for a task that did not come to a good end."""
+def check_done(done: Done) -> None:
+    """Raises SimulationError, or RuntimeError for a bug, when a task has no result."""
     if done.problem is None:
         return
     if done.problem.kind == 'bug':
