@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 _WIDEST_SINGLE_TANGENT = 1.9  # of a ray to its view's axis; beyond, a cube is cheaper
 _MARGIN_PX = 2.0  # around what the lens looks at, for bilinear interpolation
 _MAX_FACE_PX = 8192
-_BLUR = 1.05  # a view is this much finer than half of its pixels need, or as all of them do
+_SHARP_SHARE = 0.8  # of the pixels; the rest, where the lens is finest, shares texels
 
 # Optical frames of cube faces in the camera's: columns x, y, z.
 _FORWARD = np.eye(3)
@@ -146,8 +146,7 @@ def _view(index: int, frame: FloatArray, rays: FloatArray, density: FloatArray) 
     xy = rays[:, :2] / rays[:, 2:]
     # A pinhole of focal length f resolves f / cos(angle) pixels per rad across, more along.
     cosine = rays[:, 2] / np.linalg.norm(rays, axis=1)
-    finest = density * cosine
-    focal = float(min(finest.max(), _BLUR * np.median(finest)))
+    focal = float(np.quantile(density * cosine, _SHARP_SHARE))
     low = np.floor(xy.min(axis=0) * focal - _MARGIN_PX)
     size = np.ceil(xy.max(axis=0) * focal + _MARGIN_PX) - low + 1
     width, height = (int(min(value, _MAX_FACE_PX)) for value in size)
