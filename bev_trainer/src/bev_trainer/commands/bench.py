@@ -11,7 +11,6 @@ import dataclasses
 import json
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 from bev_perception.files import write_atomically
@@ -19,6 +18,7 @@ from bev_trainer.commands.sizes import image_size
 from bev_trainer.errors import SimulationError
 from bev_trainer.simulate.benchmark import Speed, as_table, measure
 from bev_trainer.simulate.cores import core_count
+from bev_trainer.simulate.generate import package_versions
 from bev_trainer.simulate.plan import DatasetSpec
 
 IMAGE_HZ = 10
@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
 
     with tempfile.TemporaryDirectory(prefix='bev_bench_') as folder:
         speed = measure(spec, REAL, workers or cores, cores, Path(folder))
-    versions = {name: version(name) for name in REAL.packages}
+    versions = package_versions(REAL.packages)
     print(as_table(speed))
     print(', '.join(f'{name} {text}' for name, text in versions.items()))
     if speed.disturbed:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bev_trainer.dataset.manifest import Header, Manifest, RigSection, SpecSection
@@ -96,8 +96,18 @@ def header_of(plan: Plan, makers: Makers) -> Header:
             label_hz=spec.label_hz,
             scenes_per_network=spec.scenes_per_network,
         ),
-        versions={name: version(name) for name in makers.packages},
+        versions=package_versions(makers.packages),
     )
+
+
+def package_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Returns the versions of distributions; raises SimulationError when one is missing."""
+    try:
+        return {name: version(name) for name in packages}
+    except PackageNotFoundError as error:
+        raise SimulationError(
+            f"the Python package {error.name} is missing; pip install 'bev_trainer[simulate]'"
+        ) from error
 
 
 def _schedule(plan: Plan, missing: list[DriveJob], mapped: set[str], pool: Pool) -> Schedule:
