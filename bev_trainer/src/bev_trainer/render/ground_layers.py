@@ -112,5 +112,5 @@ def lamp_image(points_m: NDArray[np.float64], window: Window) -> NDArray[np.floa
         dy = (np.arange(low, low + part.shape[0]) - row) * window.texel_m
         squared = dx[None] ** 2 + dy[:, None] ** 2 + z**2
         fade = np.clip(1.4 - 1.4 * (squared - z**2) / _LAMP_REACH_M**2, 0.0, 1.0)
-        part += (fade * 46.0 * z / squared**1.5 * (squared / z**2) ** 0.35).astype(np.float32)
+        part += (fade * 46.0 * z / squared**1.5 * (squared / z**2) ** 0.12).astype(np.float32)
     return light

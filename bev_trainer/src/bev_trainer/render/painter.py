@@ -167,7 +167,7 @@ class Painter:
         window = window_around(np.stack([start, start + size]), 0.0, ground_layers.LAMP_TEXEL_M)
         points = ground_layers.lamp_points(self._scenario.world.props, mesh_store())
         shine = self._light.night if self._light.lamps else 0.0
-        image = ground_layers.lamp_image(points, window) * np.float32(0.55 * shine)
+        image = ground_layers.lamp_image(points, window) * np.float32(0.7 * shine)
         texture = self._context.texture(
             (window.size_x, window.size_y), 1, image.tobytes(), dtype='f4'
         )

@@ -34,6 +34,7 @@ from bev_trainer.render.occlusion import Occluders
 from bev_trainer.render.painter import Painter
 from bev_trainer.render.sensor import Sensor, SensorLook
 from bev_trainer.render.shot import Shot
+from bev_trainer.render.smoothing import smoothed, with_glow
 from bev_trainer.render.timing import StageTimes
 from bev_trainer.render.views import View, pack
 from bev_trainer.world.classes import GROUND_CLASSES
@@ -111,7 +112,8 @@ class ScenarioRenderer:
             with self.times.stage('compose'):
                 shot = picture.shot(color, labels, depth)
             with self.times.stage('sensor'):
-                rgb = self._sensors[index].expose(shot.rgb, float(times_s[index]))
+                rgb = self._developed(shot.rgb)
+                rgb = self._sensors[index].expose(rgb, float(times_s[index]))
             shots.append(replace(shot, rgb=rgb))
         self.times.images += len(shots)
         return shots
@@ -131,6 +133,11 @@ class ScenarioRenderer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _developed(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self._supersample == 1:
+            rgb = smoothed(rgb)
+        return with_glow(rgb, self._light.night) if self._light.night > 0 else rgb
 
     def _placed(self, camera: int) -> tuple[View, ...]:
         return tuple(view for view in self._views if view.camera == camera)

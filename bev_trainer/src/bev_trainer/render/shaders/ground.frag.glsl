@@ -40,8 +40,9 @@ void main() {
     float lod = octave - log2(texel_m);
     vec2 stride = major * window.zw * (1.0 / float(TAPS));
     vec2 first = place - stride * (0.5 * float(TAPS - 1));
-    vec4 cover = textureLod(cover_map, first, lod);
-    for (int i = 1; i < TAPS; i++) cover += textureLod(cover_map, first + stride * float(i), lod);
+    float sharp = lod - 0.6;  // taps overlap
+    vec4 cover = textureLod(cover_map, first, sharp);
+    for (int i = 1; i < TAPS; i++) cover += textureLod(cover_map, first + stride * float(i), sharp);
     cover *= 1.0 / float(TAPS);
     // Close by, an edge is where the coverage crosses one half, as sharp as the pixel.
     if (major_m < texel_m) {
@@ -95,7 +96,12 @@ void main() {
     edge *= edge;
     edge *= edge;
     float film = wet * (0.10 + 0.45 * paved + 0.45 * puddle) * (0.02 + 0.62 * edge);
-    vec3 color = mix(base * light, mix(horizon_rgb_.rgb, zenith_rgb_.rgb, facing), film);
+    vec3 mirrored = mix(horizon_rgb_.rgb, zenith_rgb_.rgb, facing);
+#if NIGHT
+    mirrored += beammirror(point, vec3(ray.xy, -ray.z) * per_length, 1, int(beam_count.x));
+    mirrored += vec3(1.0, 0.72, 0.42) * 0.2 * lamplight(point, up).r;
+#endif
+    vec3 color = mix(base * light, mirrored, film);
 #else
     vec3 color = base * light;
 #endif

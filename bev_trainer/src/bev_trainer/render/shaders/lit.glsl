@@ -47,4 +47,20 @@ vec3 beamlight(vec3 point, vec3 normal, int first, int last) {
     }
     return vec3(1.0, 0.96, 0.88) * total;
 }
+
+// Headlights in a wet road: long streaks towards the eye, as ripples tilt the mirror.
+vec3 beammirror(vec3 point, vec3 bounced, int first, int last) {
+    float total = 0.0;
+    for (int i = first; i < last; i++) {
+        vec4 place = beams[2 * i];
+        vec3 way = place.xyz - point;
+        float per_far = inversesqrt(dot(way, way));
+        float aside = (way.x * bounced.y - way.y * bounced.x) * per_far;
+        float rise = way.z * per_far - bounced.z;
+        float towards = clamp(-dot(way.xy, beams[2 * i + 1].xy) * per_far, 0.0, 1.0);
+        float ahead = step(0.0, dot(way.xy, bounced.xy));
+        total += ahead * towards * place.w * exp2(-1400.0 * aside * aside - 45.0 * rise * rise);
+    }
+    return vec3(1.0, 0.96, 0.88) * (0.10 * total);
+}
 #endif
