@@ -1,4 +1,4 @@
-"""Edges lose their steps, flat parts and labels' places stay; lamps shine on their surroundings."""
+"""Edges lose their steps, flat parts stay as they are; lamps shine on their surroundings."""
 
 from __future__ import annotations
 

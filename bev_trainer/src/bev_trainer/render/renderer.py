@@ -112,7 +112,7 @@ class ScenarioRenderer:
             with self.times.stage('compose'):
                 shot = picture.shot(color, labels, depth)
             with self.times.stage('sensor'):
-                rgb = self._developed(shot.rgb)
+                rgb = self._developed(shot.rgb, picture.blank)
                 rgb = self._sensors[index].expose(rgb, float(times_s[index]))
             shots.append(replace(shot, rgb=rgb))
         self.times.images += len(shots)
@@ -134,10 +134,16 @@ class ScenarioRenderer:
     ) -> None:
         self.close()
 
-    def _developed(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _developed(
+        self, rgb: NDArray[np.uint8], blank: NDArray[np.bool_] | None
+    ) -> NDArray[np.uint8]:
         if self._supersample == 1:
             rgb = smoothed(rgb)
-        return with_glow(rgb, self._light.night) if self._light.night > 0 else rgb
+        if self._light.night > 0:
+            rgb = with_glow(rgb, self._light.night)
+        if blank is not None:
+            rgb[blank] = 0
+        return rgb
 
     def _placed(self, camera: int) -> tuple[View, ...]:
         return tuple(view for view in self._views if view.camera == camera)
@@ -210,6 +216,7 @@ class _Picture:
         self, lens: Lens, placed: tuple[View, ...], atlas_width: int, supersample: int
     ) -> None:
         self._lens, self._view, self._supersample = lens, placed[0], supersample
+        self.blank: NDArray[np.bool_] | None = None
         if lens.is_direct:
             return
         self._table = self._fine = composition(lens, placed, atlas_width)
@@ -217,6 +224,8 @@ class _Picture:
             fine = lens_of(_finer(lens.camera, supersample), placed[0].camera)
             views = tuple(view.scaled(supersample) for view in placed)
             self._fine = composition(fine, views, atlas_width * supersample)
+        if self._table.blank.any():
+            self.blank = self._table.blank
         down = lens.rays @ lens.camera.base_T_camera[2, :3]
         self._ground = np.where(down < 0, np.uint8(255), np.uint8(0))
         self._ground_m = (-lens.camera.base_T_camera[2, 3] / np.minimum(down, -1e-12)).astype('f4')
@@ -240,9 +249,9 @@ class _Picture:
         # The nearest ray of a view is not quite the pixel's: on the plane it can be put right.
         on_ground = cv2.inRange(classes, float(min(GROUND_CLASSES)), float(max(GROUND_CLASSES)))
         cv2.copyTo(self._ground_m, cv2.bitwise_and(on_ground, self._ground), reach)
-        if table.blank.any():
-            for image in (rgb, picked, classes, reach):
-                image[table.blank] = 0
+        if self.blank is not None:
+            for image in (picked, classes, reach):
+                image[self.blank] = 0
         return Shot(
             np.asarray(rgb, np.uint8),
             np.asarray(classes, np.uint8),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 ByteArray = NDArray[np.uint8]
 
 _TAPS = 5  # along an edge
-_LOWEST, _FULL = 15.0, 65.0  # of a quarter of Sobel's operator: smoothing begins, is complete
+_LOWEST, _FULL = 24.0, 70.0  # of a quarter of Sobel's operator: smoothing begins, is complete
 _TOUCH = 0.06  # of blur where an edge runs slantwise
 _GLOW_FROM = 212  # brightness that spreads
 _GLOW_ROWS = 32  # of the small picture in which it does
@@ -29,7 +29,7 @@ def smoothed(rgb: ByteArray) -> ByteArray:
         cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, *axes), alpha=0.25)
         for axes in ((1, 0), (0, 1))
     ]
-    total = cv2.add(*steps).ravel()
+    total = cv2.add(steps[0], steps[1]).ravel()
     edges = np.flatnonzero(total > _LOWEST)
     # Which way an edge runs shows around a step, not at it. Where neither way prevails, steps are
     # a pixel long and need no more than a touch.
@@ -38,19 +38,22 @@ def smoothed(rgb: ByteArray) -> ByteArray:
     )
     share = np.minimum((total[edges] - _LOWEST) * (1.0 / (_FULL - _LOWEST)), 1.0)
     lean = (across_y - across_x) / (across_x + across_y + 1.0)
-    along_x = share * np.maximum(lean, _TOUCH)
-    along_y = share * np.maximum(-lean, _TOUCH)
-    result = rgb.copy()
-    mixed = _taken(rgb, edges) * (1.0 - along_x - along_y)[:, None]
-    for size, weight in (((_TAPS, 1), along_x), ((1, _TAPS), along_y)):
+    weights = [
+        (256 * share * np.maximum((1.0 - _TOUCH) * way, _TOUCH)).astype(np.uint16)
+        for way in (lean, -lean)
+    ]
+    # Sixteen bits hold 256 times a byte; the weights of all three parts add up to 256.
+    mixed = _taken(rgb, edges) * (256 - weights[0] - weights[1])[:, None] + np.uint16(128)
+    for size, weight in zip(((_TAPS, 1), (1, _TAPS)), weights, strict=True):
         blurred = np.asarray(cv2.blur(rgb, size, borderType=cv2.BORDER_REPLICATE), np.uint8)
         mixed += _taken(blurred, edges) * weight[:, None]
-    result.reshape(-1, 3)[edges] = np.rint(mixed)
+    result = rgb.copy()
+    result.reshape(-1, 3)[edges] = mixed >> 8
     return result
 
 
-def _taken(image: ByteArray, index: NDArray[np.int64]) -> NDArray[np.float32]:
-    return image.reshape(-1, 3).take(index, axis=0).astype(np.float32)
+def _taken(image: ByteArray, index: NDArray[np.int64]) -> NDArray[np.uint16]:
+    return image.reshape(-1, 3).take(index, axis=0).astype(np.uint16)
 
 
 def with_glow(rgb: ByteArray, strength: float) -> ByteArray:
