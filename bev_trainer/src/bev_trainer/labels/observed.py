@@ -16,7 +16,7 @@ from bev_trainer.world.classes import GROUND_CLASSES
 
 _POINTS_PER_CELL = 2  # along each side
 _MARGIN_M = 4.0  # what a base usually moves until a camera fires, at the corners of the grid
-_IS_GROUND = np.isin(np.arange(256), [int(item) for item in GROUND_CLASSES])
+_IS_GROUND = np.isin(np.arange(256), [int(item) for item in GROUND_CLASSES]).astype(np.uint8)
 
 
 class _Lattice(NamedTuple):
@@ -87,11 +87,10 @@ class ObservedCells:
         for index, camera in enumerate(self._cameras):
             if not classes[index].shape == instances[index].shape == (camera.height, camera.width):
                 raise ValueError(f"images of camera '{camera.name}' do not have its size")
-            box = rows[instances[index]].ravel()
-            # 0: hidden, 1: ground, 2: a road user.
-            kind = np.where(
-                _IS_GROUND[classes[index]].ravel(), np.uint8(1), (box >= 0) * np.uint8(2)
-            )
+            box = np.take(rows, instances[index].ravel())
+            # 0: hidden; bit 0: ground, bit 1: a road user.
+            kind: NDArray[np.uint8] = np.take(_IS_GROUND, classes[index].ravel())
+            kind |= (box >= 0).astype(np.uint8) << np.uint8(1)
             cells = self._cells_seen(self._lattices[index], kind, box, outlines, motions[index])
             observed[index] = cells.reshape(self._rimmed)[1:-1, 1:-1]
         return observed
@@ -105,21 +104,22 @@ class ObservedCells:
         motion: Matrix,
     ) -> NDArray[np.bool_]:
         """Returns which cells of the rimmed grid, ravelled, one camera observes."""
-        kinds = kind[lattice.pixel]
+        kinds = np.take(kind, lattice.pixel)
         seen = np.flatnonzero(kinds)
-        x, y = lattice.x[seen], lattice.y[seen]
+        x, y = np.take(lattice.x, seen), np.take(lattice.y, seen)
         if not np.array_equal(motion, np.eye(4)):
             x, y = self._moved(x, y, motion)
         rows, columns = self._rimmed
-        index = np.clip(y, 0, rows - 1).astype(np.intp)
+        index = _clipped(y, rows)
         index *= columns
-        index += np.clip(x, 0, columns - 1).astype(np.int32)
-        keep = kinds[seen] == 1
-        standing = np.flatnonzero(~keep)
+        index += _clipped(x, columns)
+        ground = (np.take(kinds, seen) & 1).view(np.bool_)
+        standing = np.flatnonzero(~ground)
         at = box[lattice.pixel[seen[standing]]]
-        keep[standing] = _stand_on(x[standing], y[standing], at, outlines)
+        stand = _stand_on(x[standing], y[standing], at, outlines)
         cells = np.zeros(rows * columns, np.bool_)
-        cells[index[keep]] = True
+        cells[index[ground]] = True
+        cells[index[standing[stand]]] = True
         return cells
 
     def _reach(self, margin_m: float) -> None:
@@ -175,6 +175,13 @@ class ObservedCells:
         ]
         moved = corners @ np.asarray(motion)[:2, :2].T + np.asarray(motion)[:2, 3] - corners
         return float(np.abs(moved).max())
+
+
+def _clipped(values: NDArray[np.float32], count: int) -> NDArray[np.int32]:
+    """Returns whole numbers from 0 to `count` - 1; what lies below or above goes to the ends."""
+    index = values.astype(np.int32)
+    np.maximum(index, 0, out=index)
+    return np.minimum(index, count - 1, out=index)
 
 
 def _stand_on(

@@ -181,10 +181,11 @@ def _areas(
     uv, _ = camera.project_base(points)
     good = np.isfinite(uv).all(axis=-1)
     area = np.zeros(len(shapes))
-    # Some may have no point in the image at all.
+    # Some may have no point in the image at all; one alone has no area, nor is it a line.
+    good &= (np.bincount(owner[good], minlength=len(shapes)) > 1)[owner]
     shown, groups = np.unique(owner[good], return_inverse=True)
     hulls = shapely.convex_hull(
-        shapely.multipoints(np.clip(uv[good], -_FAR_PX, _FAR_PX), indices=groups)
+        shapely.linestrings(np.clip(uv[good], -_FAR_PX, _FAR_PX), indices=groups)
     )
     whole = shapely.clip_by_rect(hulls, -0.5, -0.5, camera.width - 0.5, camera.height - 0.5)
     area[shown] = shapely.area(whole)

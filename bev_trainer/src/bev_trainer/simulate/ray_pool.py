@@ -70,6 +70,8 @@ class RayPool:
         task = self._busy.pop(reference)
         try:
             value, problem = self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            return Done(task, problem=Problem('bug', str(error)))  # a module is missing there
         except self._ray.exceptions.RayError as error:
             return Done(task, problem=Problem('crash', _reason(error)))
         return Done(task, value, problem)
