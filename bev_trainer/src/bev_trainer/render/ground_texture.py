@@ -19,7 +19,7 @@ from bev_trainer.world.road_map import RoadMap
 FloatArray = NDArray[np.float64]
 ByteArray = NDArray[np.uint8]
 
-FINE_MARGIN_M, COARSE_MARGIN_M = 64.0, 380.0
+FINE_MARGIN_M, COARSE_MARGIN_M = 54.0, 380.0
 FINE_M, COARSE_M = 0.10, 0.5
 _MAX_TEXELS = 4096  # along a side
 _TRACK_M = 0.78  # of wheels from the middle of a lane

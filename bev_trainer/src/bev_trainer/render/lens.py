@@ -43,13 +43,13 @@ class Lens:
         views: not yet placed in an atlas.
         face: int8 [H, W] index of the view that a pixel's ray goes through; -1: no ray. Empty if
             the only view is the picture itself.
-        rays: [H, W, 3] of `Camera.rays`; 0 where there is no ray. Empty likewise.
+        rays: float32 [H, W, 3] of `Camera.rays`; 0 where there is no ray. Empty likewise.
     """
 
     camera: Camera
     views: tuple[View, ...]
     face: NDArray[np.int8]
-    rays: FloatArray
+    rays: NDArray[np.float32]
 
     @property
     def is_direct(self) -> bool:
@@ -62,7 +62,7 @@ def lens_of(camera: Camera, index: int) -> Lens:
     """Returns the views that a camera, number `index` of its rig, is drawn from."""
     if camera.distortion.is_pinhole:
         view = View(index, np.eye(3), np.array(camera.K), camera.width, camera.height)
-        return Lens(camera, (view,), np.zeros((0, 0), np.int8), np.zeros((0, 0, 3)))
+        return Lens(camera, (view,), np.zeros((0, 0), np.int8), np.zeros((0, 0, 3), 'f4'))
     columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
     rays = camera.rays(np.stack([columns, rows], axis=-1))
     seen = np.asarray(np.isfinite(rays).all(axis=-1), bool)
@@ -77,7 +77,7 @@ def lens_of(camera: Camera, index: int) -> Lens:
     )
     renumbered = np.full(len(frames) + 1, -1, np.int8)
     renumbered[used] = np.arange(len(used), dtype=np.int8)
-    return Lens(camera, views, renumbered[face], rays)
+    return Lens(camera, views, renumbered[face], rays.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
