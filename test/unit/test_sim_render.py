@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from bev_trainer.render.renderer import ScenarioRenderer
 from bev_trainer.render.sensor import ideal_sensor
 from bev_trainer.render.shot import Shot
 from bev_trainer.world.classes import GROUND_CLASSES, SemanticClass
+from bev_trainer.world.storage import load_world
 from bev_trainer.world.weather import WeatherName
 from bev_trainer.world.world import Scenario
 from numpy.typing import NDArray
-from support.crossroads import crossroads
+from support.crossroads import crossroads, scenario_of
 from support.gl import context
 from support.level_camera import level_camera
 from support.posed_scene import posed_objects
@@ -29,6 +31,7 @@ from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.pose import invert, transform
 
 TIME_S = 4.5
+SMALL_WORLD = Path(__file__).parents[1] / 'data' / 'small_world.json.gz'
 TEXEL_M = 0.1  # of the fine ground texture
 PLACE = (1.2, 0.0, 1.6)
 CAMERAS = (
@@ -178,8 +181,22 @@ def _silhouette(uv: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.f
     return image.reshape(shape[0], fine, shape[1], fine).mean(axis=(1, 3))
 
 
-def test_what_houses_hide_is_left_out_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    left_out = []
+def _hand_made() -> Scenario:
+    return crossroads()
+
+
+def _generated() -> Scenario:
+    world = load_world(SMALL_WORLD)
+    return scenario_of(world, world.ego_drives[0], crossroads().weather)
+
+
+@pytest.mark.parametrize('make', [_hand_made, _generated])
+def test_what_houses_hide_is_left_out_without_a_trace(
+    make: Callable[[], Scenario], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario, left_out = make(), []
+    time_s = scenario.start_s + 2.5
+    usual_shots = drawn(scenario, time_s)
     usual = Occluders.hidden
 
     def counting(*args: object) -> NDArray[np.bool_]:
@@ -188,7 +205,7 @@ def test_what_houses_hide_is_left_out_without_a_trace(monkeypatch: pytest.Monkey
         return np.zeros_like(hidden)
 
     monkeypatch.setattr(Occluders, 'hidden', counting)
-    for all_drawn, shot in zip(drawn(crossroads()), shots(), strict=True):
+    for all_drawn, shot in zip(drawn(scenario, time_s), usual_shots, strict=True):
         assert_same_labels(all_drawn, shot)
         assert np.array_equal(all_drawn.rgb, shot.rgb)
     assert sum(left_out) > 20
