@@ -7,7 +7,7 @@ import pytest
 from bev_trainer.labels.boxes import BoxArray
 from bev_trainer.labels.observed import ObservedCells
 from bev_trainer.world.classes import GROUND_CLASSES, SemanticClass
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.boxes import box_array
 from support.level_camera import level_camera
@@ -154,10 +154,12 @@ def test_a_camera_that_fires_when_the_base_is_elsewhere(seed: int, which: int) -
     # Whatever points a cell has: seen if all of many are seen, not seen if none of them is.
     fine = BevGrid(-2.0, -9.0, 0.8 / 16, 320, 352)
     many = observe(mounted, shot, boxes, fine).reshape(22, 16, 20, 16)
+    assume(many.any())
     assert observed[many.all(axis=(1, 3))].all()
-    # A lattice point lies between the many.
-    assert not observed[many.sum(axis=(1, 3)) == 0].any()
-    assert observed.any()
+    # What the many miss may be a corner of a pixel: ask there more closely.
+    for iy, ix in np.argwhere(observed & ~many.any(axis=(1, 3))):
+        corner = BevGrid(grid.x_min_m + 0.8 * ix, grid.y_min_m + 0.8 * iy, 0.8 / 400, 400, 400)
+        assert observe(mounted, shot, boxes, corner).any()
 
 
 @given(st.floats(-2.5, 2.5), st.floats(-2.5, 2.5), st.floats(-0.1, 0.1))
