@@ -63,7 +63,7 @@ void main() {
 
     vec3 light = f_light.rgb;
 #if SHADOWS
-    light += sun_rgb_.rgb * (f_light.a * sunlit(f_point + 0.12 * f_normal));
+    if (f_light.a > 0.0) light += sun_rgb_.rgb * (f_light.a * sunlit(f_point + 0.12 * f_normal));
 #endif
 #if NIGHT
     light += lamplight(f_point, f_normal) + beamlight(f_point, f_normal, 0, 1);

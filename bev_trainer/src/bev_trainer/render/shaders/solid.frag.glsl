@@ -22,7 +22,8 @@ void main() {
     vec3 n = f_normal;
     vec3 light = f_light.rgb;
 #if SHADOWS
-    float sun = f_light.a * sunlit(f_point + 0.10 * n);
+    float sun = f_light.a;
+    if (sun > 0.0) sun *= sunlit(f_point + 0.10 * n);
     light += sun_rgb_.rgb * sun;
 #endif
 #if NIGHT
