@@ -24,7 +24,8 @@ class ObjectTable:
         velocity_mps: float32 [n, F, 2].
         acceleration_mps2: float32 [n, F, 2].
         visible_pixels: uint32 [n, F, N] pixels of each in each camera's image.
-        silhouette_pixels: float32 [n, F, N] pixels it would have if nothing hid it.
+        silhouette_pixels: float32 [n, F, N] pixels it would have if nothing hid it; 0 in frames in
+            which no camera shows it.
     """
 
     present: NDArray[np.bool_]

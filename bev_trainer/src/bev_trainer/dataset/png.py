@@ -9,13 +9,16 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng
 
 DEPTH_COUNTS_PER_M = 256.0  # as in KITTI's depth maps
 MAX_DEPTH_M = 65535 / DEPTH_COUNTS_PER_M
 
+_TOO_FAR_M = float(np.nextafter(np.float32(65535.5 / DEPTH_COUNTS_PER_M), np.float32(0.0)))
+
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _FILTER_UP = 2
-_DEFLATE_LEVEL = 2  # a third quicker than 3 on depth, and 6 % larger
+_DEFLATE_LEVEL = 1
 
 
 def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16], areas: bool = False) -> bytes:
@@ -27,7 +30,7 @@ def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16], areas: bool = Fals
     Args:
         image: to be stored.
         areas: it holds areas of equal values, such as classes. Looking for runs only makes their
-            files a quarter smaller, and those of other images several times as large.
+            files half as large, and those of other images several times as large.
 
     Raises:
         ValueError: another shape or type.
@@ -42,8 +45,8 @@ def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16], areas: bool = Fals
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack('>IIBBBBB', width, height, 8 * image.itemsize, 0, 0, 0, 0)
-    strategy = zlib.Z_RLE if areas else zlib.Z_DEFAULT_STRATEGY
-    deflate = zlib.compressobj(_DEFLATE_LEVEL, strategy=strategy)
+    strategy = zlib_ng.Z_RLE if areas else zlib_ng.Z_DEFAULT_STRATEGY
+    deflate = zlib_ng.compressobj(_DEFLATE_LEVEL, strategy=strategy)
     data = deflate.compress(filtered.data) + deflate.flush()
     return _SIGNATURE + _chunk(b'IHDR', header) + _chunk(b'IDAT', data) + _chunk(b'IEND', b'')
 
@@ -74,10 +77,14 @@ def depth_to_counts(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
     Raises:
         ValueError: a depth is negative or not finite.
     """
-    counts = np.rint(np.asarray(depth_m, np.float32) * np.float32(DEPTH_COUNTS_PER_M))
-    if counts.size and not (counts.min() >= 0.0 and np.isfinite(counts.max())):
+    depth_m = np.ascontiguousarray(depth_m, np.float32)
+    if not depth_m.size:
+        return np.zeros(depth_m.shape, np.uint16)
+    if not (depth_m.min() >= 0.0 and depth_m.max() < np.inf):
         raise ValueError('depths must be finite and not negative')
-    return np.where(counts > 65535.0, np.float32(0.0), counts).astype(np.uint16)
+    within = cv2.threshold(depth_m.ravel(), _TOO_FAR_M, 0.0, cv2.THRESH_TOZERO_INV)[1]
+    counts = cv2.multiply(within, np.array(DEPTH_COUNTS_PER_M), dtype=cv2.CV_16U)
+    return np.asarray(counts, np.uint16).reshape(depth_m.shape)
 
 
 def counts_to_depth(counts: NDArray[np.uint16]) -> NDArray[np.float32]:

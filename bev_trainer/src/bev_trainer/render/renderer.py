@@ -37,7 +37,7 @@ from bev_trainer.render.shot import Shot
 from bev_trainer.render.smoothing import smoothed, with_glow
 from bev_trainer.render.timing import StageTimes
 from bev_trainer.render.views import View, pack
-from bev_trainer.world.classes import GROUND_CLASSES
+from bev_trainer.world.classes import GROUND_CLASSES, SemanticClass
 from bev_trainer.world.world import Scenario
 
 FloatArray = NDArray[np.float64]
@@ -228,6 +228,7 @@ class _Picture:
             self.blank = self._table.blank
         down = lens.rays @ lens.camera.base_T_camera[2, :3]
         self._ground = np.where(down < 0, np.uint8(255), np.uint8(0))
+        self._sky = cv2.bitwise_not(self._ground)
         self._ground_m = (-lens.camera.base_T_camera[2, 3] / np.minimum(down, -1e-12)).astype('f4')
 
     def shot(
@@ -249,6 +250,8 @@ class _Picture:
         # The nearest ray of a view is not quite the pixel's: on the plane it can be put right.
         on_ground = cv2.inRange(classes, float(min(GROUND_CLASSES)), float(max(GROUND_CLASSES)))
         cv2.copyTo(self._ground_m, cv2.bitwise_and(on_ground, self._ground), reach)
+        beyond = cv2.bitwise_and(on_ground, self._sky)
+        classes[beyond > 0], reach[beyond > 0] = SemanticClass.SKY, 0.0
         if self.blank is not None:
             for image in (picked, classes, reach):
                 image[self.blank] = 0

@@ -37,7 +37,7 @@ from bev_trainer.simulate.scenario_boxes import ScenarioBoxes
 from bev_trainer.world.ground_raster import GroundRaster, rasterise_ground
 from bev_trainer.world.world import Scenario, World
 
-LABEL_GRID = BevGrid.from_range((-64.0, 64.0), (-64.0, 64.0), 0.5)
+LABEL_GRID = BevGrid.from_range((-56.0, 56.0), (-56.0, 56.0), 0.5)
 GROUND_RESOLUTION_M = 0.1  # thinner than paint, so that no line breaks
 GROUND_MARGIN_M = 100.0
 JPEG_QUALITY = 92
@@ -118,8 +118,7 @@ class _DriveMaker:
             self._add_images(frame, shots)
             with self._clock.stage('objects'):
                 self._log.add(frame, _reference_time(self._job, self._scenario, frame))
-                for index, (shot, time_s) in enumerate(zip(shots, times_s, strict=True)):
-                    self._log.add_view(frame, index, shot.instances, time_s)
+                self._log.add_views(frame, [shot.instances for shot in shots], times_s)
             if frame in label_frames:
                 self._add_labels(frame, shots, times_s)
         return self._log

@@ -43,23 +43,32 @@ class ObjectLog:
         self._columns['velocity_mps'][rows, frame] = boxes.velocity_mps
         self._columns['acceleration_mps2'][rows, frame] = boxes.acceleration_mps2
 
-    def add_view(
-        self, frame: int, camera: int, instances: NDArray[np.uint16], time_s: float
+    def add_views(
+        self, frame: int, instances: Sequence[NDArray[np.uint16]], times_s: Sequence[float]
     ) -> None:
-        """Notes how much of everyone one camera shows in its image [H, W] at its own instant.
+        """Notes how much of everyone the cameras show in their images [H, W].
 
-        What the outline estimates from the shape alone is never less than what was seen.
+        Silhouettes are those of road users that at least one camera shows. What the outline
+        estimates from the shape alone is never less than what was seen.
+
+        Args:
+            frame: index of the frame.
+            instances: one image per camera.
+            times_s: world time at which each camera fired.
         """
-        scenario = self._scenario
-        count = len(scenario.others) + 1
-        visible = np.bincount(instances.ravel(), minlength=count)[1:]
-        boxes = self._boxes.at(time_s).transformed(invert(scenario.world_T_base(time_s)))
-        rows = boxes.instance.astype(np.int64) - 1
-        models = self._models[rows].tolist()
-        whole = np.zeros(count - 1, np.float32)
-        whole[rows] = silhouette_pixels(self._cameras[camera], boxes, models)
-        self._columns['visible_pixels'][:, frame, camera] = visible
-        self._columns['silhouette_pixels'][:, frame, camera] = np.maximum(whole, visible)
+        count = len(self._scenario.others) + 1
+        visible = np.stack([np.bincount(image.ravel(), minlength=count) for image in instances])
+        shown = np.asarray(visible.sum(axis=0) > 0)
+        for camera, time_s in enumerate(times_s):
+            boxes = self._boxes.at(time_s)
+            boxes = boxes.selected(shown[boxes.instance])
+            boxes = boxes.transformed(invert(self._scenario.world_T_base(time_s)))
+            rows = boxes.instance.astype(np.int64) - 1
+            whole = silhouette_pixels(self._cameras[camera], boxes, self._models[rows].tolist())
+            self._columns['silhouette_pixels'][rows, frame, camera] = whole
+        columns = self._columns['visible_pixels'], self._columns['silhouette_pixels']
+        columns[0][:, frame] = visible[:, 1:].T
+        np.maximum(columns[1][:, frame], columns[0][:, frame], out=columns[1][:, frame])
 
     def table(self) -> ObjectTable:
         """Returns the table."""
