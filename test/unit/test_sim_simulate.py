@@ -93,6 +93,7 @@ def test_without_egl(tmp_path: Path) -> None:
     vendor = str(tmp_path / 'nothing.json')
     said = program(tmp_path, '', __EGL_VENDOR_LIBRARY_FILENAMES=vendor)
     assert 'cannot be opened through EGL' in said and 'install libegl1' in said
+    assert not list((tmp_path / 'out' / 'maps').glob('*'))  # no time was spent on a world
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def make_drive(job: DriveJob, world: World, folder: Path) -> DriveRecord:
         ground = _ground(scenario)
     with (
         DriveWriter(folder, job.name) as writer,
-        ScenarioRenderer(_context(), scenario, cameras, look, job.supersample) as renderer,
+        ScenarioRenderer(drawing_context(), scenario, cameras, look, job.supersample) as renderer,
     ):
         log = _DriveMaker(job, scenario, cameras, renderer, writer, clock).run()
         with clock.stage('write'):
@@ -83,7 +83,7 @@ def make_drive(job: DriveJob, world: World, folder: Path) -> DriveRecord:
         objects=len(scenario.others),
         sha256=digest,
         bytes=(folder / f'{job.name}.zip').stat().st_size,
-        gl_version=str(_context().info['GL_VERSION']),
+        gl_version=str(drawing_context().info['GL_VERSION']),
         stage_s=dict(clock.seconds),
     )
 
@@ -150,7 +150,8 @@ class _DriveMaker:
 
 
 @cache
-def _context() -> Any:
+def drawing_context() -> Any:
+    """Returns the OpenGL context of this process; raises SimulationError without EGL."""
     return open_context()
 
 
