@@ -7,7 +7,7 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
-from bev_trainer.render.lens import composition, lens_of
+from bev_trainer.render.lens import Composition, Lens, composition, lens_of
 from bev_trainer.render.renderer import ScenarioRenderer
 from bev_trainer.render.sensor import ideal_sensor
 from bev_trainer.render.shot import Shot
@@ -50,6 +50,13 @@ def _pixels(camera: Camera) -> NDArray[np.float64]:
     return np.stack([columns, rows], axis=-1).astype(float)
 
 
+def _tables(camera: Camera) -> tuple[Lens, tuple[View, ...], tuple[int, int], Composition]:
+    """Returns a camera's lens, its views in an atlas, the atlas' size, and the way back."""
+    lens = lens_of(camera, 0)
+    views, size = pack(lens.views)
+    return lens, views, size, composition(lens, views, size[0])
+
+
 def _directions(views: tuple[View, ...], size: tuple[int, int]) -> NDArray[np.float32]:
     """Returns an atlas of what each of its pixels looks at: unit vectors, camera's frame."""
     atlas = np.zeros((size[1], size[0], 3), np.float32)
@@ -65,9 +72,7 @@ def _directions(views: tuple[View, ...], size: tuple[int, int]) -> NDArray[np.fl
 @each_camera
 def test_pixels_take_what_the_camera_projects_there(name: str) -> None:
     camera = CAMERAS[name]
-    lens = lens_of(camera, 0)
-    views, size = pack(lens.views)
-    table = composition(lens, views, size[0])
+    lens, views, size, table = _tables(camera)
     atlas, pixels, seen = _directions(views, size), _pixels(camera), ~table.blank
     # Right behind the camera one direction fills a whole ring of pixels.
     seen &= lens.rays[..., 2] > -0.9
@@ -89,9 +94,7 @@ def test_pixels_take_what_the_camera_projects_there(name: str) -> None:
 @each_camera
 def test_depth_of_views_becomes_reach_along_rays(name: str) -> None:
     camera = CAMERAS[name]
-    lens = lens_of(camera, 0)
-    views, size = pack(lens.views)
-    table = composition(lens, views, size[0])
+    lens, views, _, table = _tables(camera)
     rays = camera.rays(_pixels(camera))
     for number, view in enumerate(views):
         mine = lens.face == number

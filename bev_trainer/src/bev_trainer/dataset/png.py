@@ -30,7 +30,7 @@ def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16], areas: bool = Fals
     Args:
         image: to be stored.
         areas: it holds areas of equal values, such as classes. Looking for runs only makes their
-            files half as large, and those of other images several times as large.
+            files smaller, and those of other images larger.
 
     Raises:
         ValueError: another shape or type.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from bev_trainer.world.storage import load_world, save_world
 ROUNDS = 2  # drives of each worker
 WARM_UP_S = 0.5
 SET_UP = 'set up'  # stages that do not grow with the images of a drive
-_TICKS_PER_S = 100
+_TICKS_PER_S = os.sysconf('SC_CLK_TCK')
 _IDLE_COLUMNS = (3, 4)  # idle and iowait, in /proc/stat
 _CALM_SHARE = 0.1
 

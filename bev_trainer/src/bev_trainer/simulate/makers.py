@@ -19,6 +19,7 @@ PACKAGES = (
     'numpy',
     'opencv-python-headless',
     'shapely',
+    'zlib-ng',
 )
 
 

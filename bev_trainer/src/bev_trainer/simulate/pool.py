@@ -203,7 +203,7 @@ def call(task: Task) -> tuple[Any, Problem | None]:
         return None, Problem('user', os_error_text(error))
     except MemoryError:
         return None, Problem('crash', 'there is not enough memory')
-    except Exception:
+    except Exception:  # the caller, in another process, raises it with this trace
         return None, Problem('bug', traceback.format_exc())
 
 
