@@ -14,9 +14,11 @@ from bev_perception.geometry.pose import Matrix
 from bev_trainer.labels.boxes import BoxArray
 from bev_trainer.world.classes import GROUND_CLASSES
 
-_POINTS_PER_CELL = 2  # along each side
+# Along each side, at 1/6 and 5/6 of one cell, at the middle of the next. From the square root of two
+# on, a cell holds a point however it is turned.
+_POINTS_PER_CELL = 1.5
 _MARGIN_M = 4.0  # what a base usually moves until a camera fires, at the corners of the grid
-_IS_GROUND = np.isin(np.arange(256), [int(item) for item in GROUND_CLASSES]).astype(np.uint8)
+_IS_GROUND = np.isin(np.arange(256), [int(item) for item in GROUND_CLASSES])
 
 
 class _Lattice(NamedTuple):
@@ -87,25 +89,30 @@ class ObservedCells:
         for index, camera in enumerate(self._cameras):
             if not classes[index].shape == instances[index].shape == (camera.height, camera.width):
                 raise ValueError(f"images of camera '{camera.name}' do not have its size")
-            box = np.take(rows, instances[index].ravel())
-            # 0: hidden; bit 0: ground, bit 1: a road user.
-            kind: NDArray[np.uint8] = np.take(_IS_GROUND, classes[index].ravel())
-            kind |= (box >= 0).astype(np.uint8) << np.uint8(1)
-            cells = self._cells_seen(self._lattices[index], kind, box, outlines, motions[index])
+            cells = self._cells_seen(
+                self._lattices[index],
+                classes[index].ravel(),
+                rows,
+                instances[index].ravel(),
+                outlines,
+                motions[index],
+            )
             observed[index] = cells.reshape(self._rimmed)[1:-1, 1:-1]
         return observed
 
     def _cells_seen(
         self,
         lattice: _Lattice,
-        kind: NDArray[np.uint8],
-        box: NDArray[np.int32],
+        classes: NDArray[np.uint8],
+        row_of_instance: NDArray[np.int32],
+        instances: NDArray[np.uint16],
         outlines: NDArray[np.float32],
         motion: Matrix,
     ) -> NDArray[np.bool_]:
         """Returns which cells of the rimmed grid, ravelled, one camera observes."""
-        kinds = np.take(kind, lattice.pixel)
-        seen = np.flatnonzero(kinds)
+        ground = np.take(_IS_GROUND, np.take(classes, lattice.pixel))
+        box = np.take(row_of_instance, np.take(instances, lattice.pixel))
+        seen = np.flatnonzero(ground | (box >= 0))
         x, y = np.take(lattice.x, seen), np.take(lattice.y, seen)
         if not np.array_equal(motion, np.eye(4)):
             x, y = self._moved(x, y, motion)
@@ -113,10 +120,9 @@ class ObservedCells:
         index = _clipped(y, rows)
         index *= columns
         index += _clipped(x, columns)
-        ground = (np.take(kinds, seen) & 1).view(np.bool_)
+        ground = np.take(ground, seen)
         standing = np.flatnonzero(~ground)
-        at = box[lattice.pixel[seen[standing]]]
-        stand = _stand_on(x[standing], y[standing], at, outlines)
+        stand = _stand_on(x[standing], y[standing], box[seen[standing]], outlines)
         cells = np.zeros(rows * columns, np.bool_)
         cells[index[ground]] = True
         cells[index[standing[stand]]] = True
@@ -150,9 +156,9 @@ class ObservedCells:
 
     def _lattice(self, camera: Camera) -> _Lattice:
         grid, count = self._grid, _POINTS_PER_CELL
-        margin = int(np.ceil(self._margin_m / grid.resolution_m))
+        margin = 2 * int(np.ceil(0.5 * self._margin_m / grid.resolution_m))
         x, y = (
-            1.0 + (np.arange(-margin * count, (size + margin) * count) + 0.5) / count
+            1.0 - margin + (np.arange(int((size + 2 * margin) * count)) + 0.25) / count
             for size in (grid.size_x, grid.size_y)
         )
         points = np.zeros((len(y), len(x), 3))

@@ -21,13 +21,13 @@ def open_context() -> Any:
 
     Mesa's software renderer is preferred, so that a scenario gives the same pictures on computers
     with and without a graphics card; `__EGL_VENDOR_LIBRARY_FILENAMES` decides otherwise. It draws
-    with one thread (`LP_NUM_THREADS`), because worker processes scale better than threads. Open it
-    in the process that draws, after any fork.
+    in the calling thread (`LP_NUM_THREADS` 0), because worker processes scale better than threads.
+    Open it in the process that draws, after any fork.
 
     Raises:
         SimulationError: moderngl or EGL is missing, or too old.
     """
-    os.environ.setdefault('LP_NUM_THREADS', '1')
+    os.environ.setdefault('LP_NUM_THREADS', '0')
     if _MESA_VENDOR_FILE.exists():
         os.environ.setdefault('__EGL_VENDOR_LIBRARY_FILENAMES', str(_MESA_VENDOR_FILE))
     try:

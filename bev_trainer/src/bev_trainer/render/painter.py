@@ -35,7 +35,7 @@ from bev_trainer.world.world import Scenario
 
 FloatArray = NDArray[np.float64]
 
-_TAPS = 3  # of the ground along a pixel's longer axis
+_TAPS = 2  # of the ground along a pixel's longer axis
 _PATH_STEP_S = 0.5
 _CONTACT_RANGE_M = 45.0
 _LIMBS: dict[str, int | float] = {
@@ -186,11 +186,15 @@ class Painter:
         """Returns vertex arrays by what they draw."""
         context = self._context
         wet = int(self._light.wetness > 0) * defines['COLOUR']
+        # Few shadows of traffic reach house fronts and crowns of trees.
+        body = {**defines, **_LIMBS, 'MOVING_SHADOWS': 1}
+        fixed = {**body, 'MOVING_SHADOWS': 0}
+        ground = {**defines, 'MOVING_SHADOWS': 1, 'WET': wet, 'TAPS': _TAPS}
         made = {
-            Kind.SOLID: program(context, 'solid', 'solid', {**defines, **_LIMBS, 'LEAVES': 0}),
-            Kind.LEAVES: program(context, 'solid', 'solid', {**defines, **_LIMBS, 'LEAVES': 1}),
-            Kind.FACADE: program(context, 'facade', 'facade', {**defines, **_LIMBS}),
-            'ground': program(context, 'ground', 'ground', {**defines, 'WET': wet, 'TAPS': _TAPS}),
+            Kind.SOLID: program(context, 'solid', 'solid', {**body, 'LEAVES': 0}),
+            Kind.LEAVES: program(context, 'solid', 'solid', {**fixed, 'LEAVES': 1}),
+            Kind.FACADE: program(context, 'facade', 'facade', fixed),
+            'ground': program(context, 'ground', 'ground', ground),
             'sky': program(context, 'sky', 'sky', defines),
         }
         for each in made.values():

@@ -271,10 +271,10 @@ class _Picture:
             scale * view.y : scale * (view.y + view.height),
             scale * view.x : scale * (view.x + view.width),
         ]
-        rgb = cv2.cvtColor(np.ascontiguousarray(fine), cv2.COLOR_RGBA2RGB)
+        rgb = cv2.cvtColor(fine, cv2.COLOR_RGBA2RGB)
         if scale > 1:
             rgb = cv2.resize(rgb, (view.width, view.height), interpolation=cv2.INTER_AREA)
-        picked = np.ascontiguousarray(labels[rows, columns])
+        picked = labels[rows, columns]
         return Shot(
             np.asarray(rgb, np.uint8),
             np.ascontiguousarray(picked[..., 2]),
@@ -284,7 +284,7 @@ class _Picture:
 
 
 def _instances(labels: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    return np.ascontiguousarray(labels.view('<u2')[..., 0])
+    return np.asarray(labels.view('<u4')[..., 0].astype(np.uint16))  # the lower half
 
 
 def _finer(camera: Camera, factor: int) -> Camera:

@@ -7,6 +7,8 @@ way round.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ ByteArray = NDArray[np.uint8]
 
 _TAPS = 5  # along an edge
 _LOWEST, _FULL = 24.0, 70.0  # of a quarter of Sobel's operator: smoothing begins, is complete
+_EVEN = np.uint32(0x00FF00FF)  # bytes of a pixel
 _TOUCH = 0.06  # of blur where an edge runs slantwise
 _GLOW_FROM = 212  # brightness that spreads
 _GLOW_ROWS = 32  # of the small picture in which it does
@@ -34,26 +37,33 @@ def smoothed(rgb: ByteArray) -> ByteArray:
     # Which way an edge runs shows around a step, not at it. Where neither way prevails, steps are
     # a pixel long and need no more than a touch.
     across_x, across_y = (
-        cv2.blur(step, (_TAPS, _TAPS)).ravel()[edges].astype(np.float32) for step in steps
+        cv2.blur(step, (_TAPS, _TAPS)).ravel().take(edges).astype(np.float32) for step in steps
     )
-    share = np.minimum((total[edges] - _LOWEST) * (1.0 / (_FULL - _LOWEST)), 1.0)
+    share = np.minimum(
+        (total.take(edges) - np.float32(_LOWEST)) * np.float32(256.0 / (_FULL - _LOWEST)), 256.0
+    )
     lean = (across_y - across_x) / (across_x + across_y + 1.0)
-    weights = [
-        (256 * share * np.maximum((1.0 - _TOUCH) * way, _TOUCH)).astype(np.uint16)
-        for way in (lean, -lean)
-    ]
-    # Sixteen bits hold 256 times a byte; the weights of all three parts add up to 256.
-    mixed = _taken(rgb, edges) * (256 - weights[0] - weights[1])[:, None] + np.uint16(128)
-    for size, weight in zip(((_TAPS, 1), (1, _TAPS)), weights, strict=True):
-        blurred = np.asarray(cv2.blur(rgb, size, borderType=cv2.BORDER_REPLICATE), np.uint8)
-        mixed += _taken(blurred, edges) * weight[:, None]
-    result = rgb.copy()
-    result.reshape(-1, 3)[edges] = mixed >> 8
-    return result
+    along_x, along_y = (
+        (share * np.maximum((1.0 - _TOUCH) * way, _TOUCH)).astype(np.uint32) for way in (lean, -lean)
+    )
+    rgba = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)
+    pixels = rgba.view(np.uint32).ravel()
+    parts = [(pixels.take(edges), 256 - along_x - along_y)]
+    for size, weight in (((_TAPS, 1), along_x), ((1, _TAPS), along_y)):
+        blurred = cv2.blur(rgba, size, borderType=cv2.BORDER_REPLICATE)
+        parts.append((blurred.view(np.uint32).ravel().take(edges), weight))
+    pixels[edges] = _mixed(parts)
+    return np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), np.uint8)
 
 
-def _taken(image: ByteArray, index: NDArray[np.int64]) -> NDArray[np.uint16]:
-    return image.reshape(-1, 3).take(index, axis=0).astype(np.uint16)
+def _mixed(parts: Sequence[tuple[NDArray[np.uint32], NDArray[np.uint32]]]) -> NDArray[np.uint32]:
+    """Returns pixels of four bytes each [n], mixed of (pixels, weights); weights add up to 256."""
+    # Two bytes at a time: 256 times a byte, and half a step for rounding, fit into sixteen bits.
+    even = odd = np.uint32(0x00800080)
+    for pixels, weight in parts:
+        even = even + (pixels & _EVEN) * weight
+        odd = odd + (pixels >> np.uint32(8) & _EVEN) * weight
+    return np.asarray((even >> np.uint32(8) & _EVEN) | (odd & ~_EVEN), np.uint32)
 
 
 def with_glow(rgb: ByteArray, strength: float) -> ByteArray:

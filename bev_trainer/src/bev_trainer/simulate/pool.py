@@ -23,7 +23,13 @@ ENVIRONMENT = {
     'OMP_NUM_THREADS': '1',
     'OPENBLAS_NUM_THREADS': '1',
     'MKL_NUM_THREADS': '1',
-    'LP_NUM_THREADS': '1',
+    'LP_NUM_THREADS': '0',
+    'OPENCV_FOR_THREADS_NUM': '1',
+    # Arrays of the size of images come from memory that the process keeps: the kernel need not
+    # clear pages again for each of them.
+    'MALLOC_MMAP_THRESHOLD_': str(1 << 30),
+    'MALLOC_TRIM_THRESHOLD_': str(1 << 30),
+    'MALLOC_TOP_PAD_': str(64 << 20),
 }
 _PATIENCE_S = 5.0
 

@@ -2,7 +2,9 @@
 
 #if SHADOWS
 uniform sampler2DShadow still_shadows;
+#if MOVING_SHADOWS
 uniform sampler2DShadow moving_shadows;
+#endif
 
 // 1 in the sun. Shadow maps are sheared along the sun onto the ground: a point's place in them is
 // that of its shadow, their depth is height from above.
@@ -11,9 +13,11 @@ float sunlit(vec3 p) {
     vec2 ground = p.xy - shear_.xy * p.z;
     vec2 still = ground * still_map.x + still_map.yz;
     float open = textureLod(still_shadows, vec3(still, depth), 0.0);
+#if MOVING_SHADOWS
     vec2 moving = ground * moving_map.xy + moving_map.zw;
     if (all(greaterThan(moving, moving_tile.xy)) && all(lessThan(moving, moving_tile.zw)))
         open *= textureLod(moving_shadows, vec3(moving, depth), 0.0);
+#endif
     return open;
 }
 #endif
