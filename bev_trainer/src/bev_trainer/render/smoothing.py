@@ -44,7 +44,8 @@ def smoothed(rgb: ByteArray) -> ByteArray:
     )
     lean = (across_y - across_x) / (across_x + across_y + 1.0)
     along_x, along_y = (
-        (share * np.maximum((1.0 - _TOUCH) * way, _TOUCH)).astype(np.uint32) for way in (lean, -lean)
+        (share * np.maximum((1.0 - _TOUCH) * way, _TOUCH)).astype(np.uint32)
+        for way in (lean, -lean)
     )
     rgba = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)
     pixels = rgba.view(np.uint32).ravel()

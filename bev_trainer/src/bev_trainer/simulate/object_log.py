@@ -57,9 +57,7 @@ class ObjectLog:
             times_s: world time at which each camera fired.
         """
         count = len(self._scenario.others) + 1
-        visible = np.stack(
-            [np.bincount(image[image > 0], minlength=count) for image in instances]
-        )
+        visible = np.stack([np.bincount(image[image > 0], minlength=count) for image in instances])
         shown = np.asarray(visible.sum(axis=0) > 0)
         for camera, time_s in enumerate(times_s):
             boxes = self._boxes.at(time_s)
