@@ -14,8 +14,8 @@ from bev_perception.geometry.pose import Matrix
 from bev_trainer.labels.boxes import BoxArray
 from bev_trainer.world.classes import GROUND_CLASSES
 
-# Along each side, at 1/6 and 5/6 of one cell, at the middle of the next. From the square root of two
-# on, a cell holds a point however it is turned.
+# Along each side, at 1/6 and 5/6 of one cell, at the middle of the next. From the square root of
+# two on, a cell holds a point however it is turned.
 _POINTS_PER_CELL = 1.5
 _MARGIN_M = 4.0  # what a base usually moves until a camera fires, at the corners of the grid
 _IS_GROUND = np.isin(np.arange(256), [int(item) for item in GROUND_CLASSES])
