@@ -1,0 +1,1 @@
+"""How far outputs are from targets, per head, and one sum of it all."""

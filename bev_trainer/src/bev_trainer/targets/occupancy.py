@@ -1,0 +1,65 @@
+"""Targets of the occupancy head, and the cells in which they count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.decode.footprint import footprint_cells
+from bev_perception.geometry.grid import BevGrid
+from bev_trainer.targets.labels import FrameLabels, ObjectLabels
+
+UNKNOWN, FREE, OCCUPIED = -1, 0, 1
+
+
+def occupancy_target(
+    labels: FrameLabels, objects: ObjectLabels, grid: BevGrid
+) -> NDArray[np.int8]:
+    """Returns int8 [Y, X]: 1 where anything stands, 0 where ground is free, -1 unknown.
+
+    The whole footprint of a road user that a camera shows is occupied; of what never moves those
+    cells that are known. Free is what a camera sees and where nothing stands.
+    """
+    target = np.where(labels.observed(grid), FREE, UNKNOWN).astype(np.int8)
+    obstacles = labels.obstacles(grid)
+    if obstacles is None:
+        # Free ground is not told from walls: only road users count.
+        target[target == FREE] = UNKNOWN
+    else:
+        target[obstacles] = OCCUPIED
+    target[_footprints(objects, grid, objects.visible)] = OCCUPIED
+    target[_footprints(objects, grid, ~objects.visible)] = UNKNOWN
+    return target
+
+
+def semantic_target(
+    labels: FrameLabels, objects: ObjectLabels, grid: BevGrid, names: Sequence[str]
+) -> NDArray[np.int8]:
+    """Returns int8 [C, Y, X]: 1 where a layer is, 0 where it is not, -1 where nothing counts.
+
+    Only cells that a camera sees count, and the whole footprints of road users that a camera
+    shows. Layers that the data set does not know never count.
+    """
+    seen = labels.observed(grid) | _footprints(objects, grid, objects.visible)
+    seen &= ~_footprints(objects, grid, ~objects.visible)
+    target = np.full((len(names), *grid.shape), UNKNOWN, np.int8)
+    for plane, name in zip(target, names, strict=True):
+        layer = labels.layer(name, grid)
+        if layer is not None:
+            plane[seen] = layer[seen]
+    return target
+
+
+def _footprints(
+    objects: ObjectLabels, grid: BevGrid, which: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    covered = np.zeros(grid.shape, np.bool_)
+    for row in np.flatnonzero(which).tolist():
+        length_m, width_m = objects.size_m[row, :2].tolist()
+        iy, ix = footprint_cells(
+            grid, objects.center_m[row], length_m, width_m, float(objects.yaw_rad[row])
+        )
+        covered[iy, ix] = True
+    return covered
