@@ -1,4 +1,4 @@
-"""What the network returns: raw head outputs over the BEV grid."""
+"""What the network returns: raw head outputs over each head's grid."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-HEADS = frozenset({'occupancy', 'objects', 'motion'})
+HEADS = frozenset({'occupancy', 'objects', 'motion', 'trajectories'})
 
 
 @dataclass(frozen=True)
 class ModelOutputs:
     """Raw outputs of every head; the fields of a head that was not asked for are None.
 
-    B batch, C semantic classes, K object classes, T predicted steps. Arrays are [..., y, x] as
-    in `BevGrid`; metric values are in the base frame at the output stamp (free of ego motion).
+    B batch, C semantic classes, K object classes, T predicted steps, M objects, P paths per
+    object. Arrays are [..., y, x] as in `BevGrid`, each head's on its own grid; metric values
+    are in the base frame at the output stamp (free of ego motion). The trajectory head answers
+    for places, usually those of objects, and needs the object head.
 
     Attributes:
         occupancy_logits: [B, 1, Y, X], sigmoid gives the probability that the cell is occupied.
@@ -26,10 +28,15 @@ class ModelOutputs:
         log_size: [B, 3, Y, X], natural logarithm of (length, width, height) in metres.
         yaw_sin_cos: [B, 2, Y, X], (sin, cos) of the heading, not normalised.
         velocity: [B, 2, Y, X], (x, y) over ground in m/s.
+        existence_logits: [B, 1, Y, X], sigmoid gives the probability that the box regressed in
+            the cell is that of a real object; see `ObjectHead` for how it enters the score.
         motion_logits: [B, T + 1, Y, X], sigmoid gives the probability that the cell belongs to
             a movable object now (t = 0) and t steps ahead.
         motion_flow: [B, T + 1, 2, Y, X], (x, y) in metres from the cell centre to the centre of
             its object: at t = 0 the present centre, at t >= 1 the centre one step earlier.
+        trajectory_logits: [B, M, P], softmax over P gives the probabilities of the paths.
+        trajectory_offsets_m: [B, M, P, T, 2], (x, y) from the object's present centre to its
+            centre t = 1..T steps ahead, along the axes of the base frame.
     """
 
     occupancy_logits: Tensor | None = None
@@ -40,5 +47,8 @@ class ModelOutputs:
     log_size: Tensor | None = None
     yaw_sin_cos: Tensor | None = None
     velocity: Tensor | None = None
+    existence_logits: Tensor | None = None
     motion_logits: Tensor | None = None
     motion_flow: Tensor | None = None
+    trajectory_logits: Tensor | None = None
+    trajectory_offsets_m: Tensor | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bev_perception.model.heads.calibration import LogitCalibration
 from bev_perception.model.layers import (
     ConvBnRelu,
     init_output,
@@ -23,31 +24,40 @@ class MotionHead(nn.Module):
     2D convolutions at several scales give all steps in parallel, and each future cell points to
     the centre that its object had one step before. The coarse levels carry the reach that fast
     objects need: several seconds of driving span dozens of cells.
+
+    Args:
+        in_channels: of the BEV features.
+        channels: of every level.
+        steps: T, predicted steps after the present one.
+        scales: coarser levels, each at half the resolution of the one before.
     """
 
-    def __init__(self, in_channels: int, channels: int, steps: int) -> None:
+    def __init__(self, in_channels: int, channels: int, steps: int, scales: int = 3) -> None:
         super().__init__()
         self.frames = steps + 1
         self.down = nn.ModuleList(
             ConvBnRelu(in_channels if level == 0 else channels, channels, stride=2)
-            for level in range(3)
+            for level in range(scales)
         )
-        self.up = nn.ModuleList(ConvBnRelu(channels, channels) for _ in range(2))
+        self.up = nn.ModuleList(ConvBnRelu(channels, channels) for _ in range(scales - 1))
         self.fine = ConvBnRelu(in_channels, channels, kernel=1)
         self.trunk = ConvBnRelu(channels, channels)
         self.out = nn.Conv2d(channels, 3 * self.frames, 1)
+        self.calibration = LogitCalibration(self.frames)
         init_trunk(self)
         init_output(self.out)
         set_bias(self.out, 0, prior_logit(PRIOR_PROBABILITY), self.frames)
 
     def forward(self, bev: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns logits [B, T + 1, Y, X] and flow [B, T + 1, 2, Y, X] in metres (views)."""
-        half = self.down[0](bev)
-        quarter = self.down[1](half)
-        eighth = self.down[2](quarter)
-        quarter = self.up[1](quarter + upsample_to(eighth, quarter))
-        half = self.up[0](half + upsample_to(quarter, half))
+        """Returns logits [B, T + 1, Y, X] and flow [B, T + 1, 2, Y, X] in metres."""
+        levels = []
+        x = bev
+        for down in self.down:
+            x = down(x)
+            levels.append(x)
+        for up, level in zip(reversed(self.up), reversed(levels[:-1]), strict=True):
+            x = up(level + upsample_to(x, level))
         fine = self.fine(bev)
-        out = self.out(self.trunk(fine + upsample_to(half, fine)))
+        out = self.out(self.trunk(fine + upsample_to(x, fine)))
         logits, flow = out[:, : self.frames], out[:, self.frames :]
-        return logits, flow.unflatten(1, (self.frames, 2))
+        return self.calibration(logits), flow.unflatten(1, (self.frames, 2))
