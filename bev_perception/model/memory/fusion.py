@@ -33,8 +33,8 @@ class PastProjection(nn.Module):
             gap_s: [B], age of the map.
         """
         scale, shift = self.modulation(gap_s)
-        past = self.project(past)
-        return past * scale[:, :, None, None] + shift[:, :, None, None] * known
+        offset = shift[:, :, None, None] * known
+        return torch.addcmul(offset, self.project(past), scale[:, :, None, None])
 
 
 class ResidualFusion(nn.Module):

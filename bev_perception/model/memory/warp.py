@@ -11,8 +11,8 @@ from torch.nn.functional import embedding_bag
 from bev_perception.geometry.grid import BevGrid
 
 # Places of source cells are rounded to this share of a cell where they depend on the translation
-# alone: a shift by whole cells, divided and rounded in float32, is then exact.
-SHIFT_STEPS_PER_CELL = 4096
+# alone: a shift by whole cells (up to 80), divided and rounded in float32, is then exact.
+SHIFT_STEPS_PER_CELL = 2**15
 # A target cell is known if its taps on known source cells weigh at least this much. Not 0.5, so
 # that a shift by exactly half a cell does not hang on the last bit.
 MIN_KNOWN_SHARE = 0.4
@@ -34,8 +34,8 @@ class Taps:
 def warp(features: Tensor, source_T_target: Tensor, grid: BevGrid) -> Tensor:
     """Returns [B, C, Y, X]: each target cell's centre sampled bilinearly from the source map.
 
-    Zero outside the source. Whole-cell shifts, the identity among them, are exact. Places are
-    computed in float32 whatever the type of the features.
+    Zero outside the source. The identity and shifts by up to 80 whole cells are exact. Places
+    are computed in float32 whatever the type of the features.
 
     Args:
         features: [B, C, Y, X] on `grid` in the source frame; fastest channels-last.
