@@ -1,7 +1,7 @@
 """BEV pooling: a sparse matrix with predicted weights times image features.
 
-One function, `bev_pool`, with stock PyTorch as its backend, and `bev_pool_reference`, the naive
-float64 form that every backend is checked against.
+`bev_pool` takes its weights from the predicted depth, `weighted_pool` from the matrix itself.
+Beside each stands its naive float64 form, which every backend is checked against.
 """
 
 from __future__ import annotations
@@ -9,5 +9,17 @@ from __future__ import annotations
 from bev_perception.ops.bev_pool.entries import SparseEntries
 from bev_perception.ops.bev_pool.reference import bev_pool_reference
 from bev_perception.ops.bev_pool.torch_backend import bev_pool
+from bev_perception.ops.bev_pool.weighted import (
+    WeightedEntries,
+    weighted_pool,
+    weighted_pool_reference,
+)
 
-__all__ = ['SparseEntries', 'bev_pool', 'bev_pool_reference']
+__all__ = [
+    'SparseEntries',
+    'WeightedEntries',
+    'bev_pool',
+    'bev_pool_reference',
+    'weighted_pool',
+    'weighted_pool_reference',
+]
