@@ -65,7 +65,7 @@ class GridSampler(nn.Module):
     def _resample(self, bev: Tensor) -> Tensor:
         batch, channels, size_y, size_x = bev.shape
         lines = bev.permute(0, 2, 3, 1).reshape(batch * size_y, size_x, channels)
-        columns = self.columns.to(bev.dtype).expand(len(lines), -1, -1)
+        columns = self.columns.to(bev.dtype).expand(lines.shape[0], -1, -1)
         planes = torch.bmm(columns, lines).reshape(batch, size_y, -1)
         out = torch.bmm(self.rows.to(bev.dtype).expand(batch, -1, -1), planes)
         return out.reshape(batch, *self._target, channels).permute(0, 3, 1, 2)
