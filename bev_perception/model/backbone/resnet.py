@@ -1,4 +1,4 @@
-"""Image backbones: ResNets (He et al. 2016) with the state-dict names of timm and torchvision."""
+"""ResNets (He et al. 2016) with the state-dict names of timm and torchvision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from bev_perception.errors import ConfigError
+from bev_perception.model.backbone.base import STRIDES, Backbone
 from bev_perception.model.layers import init_trunk
 
 # Residual branches start weaker than their shortcuts, which keeps a fresh network close to the
@@ -81,60 +81,50 @@ class ResNetLayout:
     depths: tuple[int, int, int, int]
 
 
-BACKBONES = {
+RESNETS = {
     'resnet18': ResNetLayout(BasicBlock, (2, 2, 2, 2)),
     'resnet34': ResNetLayout(BasicBlock, (3, 4, 6, 3)),
     'resnet50': ResNetLayout(Bottleneck, (3, 4, 6, 3)),
+    'resnet101': ResNetLayout(Bottleneck, (3, 4, 23, 3)),
 }
 STAGE_WIDTHS = (64, 128, 256, 512)
-STAGE_STRIDES = (4, 8, 16, 32)
 
 
-class ResNet(nn.Module):
-    """A ResNet without its classifier, pruned behind the last stage that is asked for.
-
-    Attributes:
-        channels: of each returned feature map, in the order of `strides`.
-    """
+class ResNet(Backbone):
+    """A ResNet without its classifier (stride in the 3x3 convolution, "v1.5")."""
 
     def __init__(self, layout: ResNetLayout, strides: Sequence[int]) -> None:
-        super().__init__()
+        expansion = layout.block.expansion
+        super().__init__(strides, STRIDES, [width * expansion for width in STAGE_WIDTHS])
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.strides = tuple(strides)
-        self.stages = STAGE_STRIDES[: STAGE_STRIDES.index(max(strides)) + 1]
         in_channels = 64
-        for index in range(len(self.stages)):
+        for index in range(len(self.stage_strides)):
             width, stride = STAGE_WIDTHS[index], 1 if index == 0 else 2
-            blocks = []
-            for depth in range(layout.depths[index]):
-                blocks.append(layout.block(in_channels, width, stride if depth == 0 else 1))
-                in_channels = width * layout.block.expansion
-            self.add_module(f'layer{index + 1}', nn.Sequential(*blocks))
-        self.channels = tuple(
-            STAGE_WIDTHS[STAGE_STRIDES.index(stride)] * layout.block.expansion
-            for stride in self.strides
-        )
+            stage = resnet_stage(layout.block, in_channels, width, layout.depths[index], stride)
+            self.add_module(f'layer{index + 1}', stage)
+            in_channels = width * expansion
         init_trunk(self)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Returns one [M, C_s, H / s, W / s] per asked stride s, of normalised [M, 3, H, W]."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        features = {}
-        for index, stride in enumerate(self.stages):
-            x = self.get_submodule(f'layer{index + 1}')(x)
-            features[stride] = x
-        return [features[stride] for stride in self.strides]
+    def stem(self, images: Tensor) -> Tensor:
+        x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        return x
+
+    def stages(self) -> list[nn.Module]:
+        count = len(self.stage_strides)
+        return [self.get_submodule(f'layer{index + 1}') for index in range(count)]
 
 
-def create_backbone(name: str, strides: Sequence[int] = (8, 16)) -> ResNet:
-    """Returns a freshly initialised backbone by name that yields features at `strides`.
-
-    Raises:
-        ConfigError: no backbone of that name.
-    """
-    if name not in BACKBONES:
-        raise ConfigError(f"backbone '{name}' is unknown; choose one of {', '.join(BACKBONES)}")
-    return ResNet(BACKBONES[name], strides)
+def resnet_stage(
+    block: type[BasicBlock] | type[Bottleneck],
+    in_channels: int,
+    width: int,
+    depth: int,
+    stride: int,
+) -> nn.Sequential:
+    """Returns `depth` blocks of `width`, of which the first has the stride."""
+    out_channels = width * block.expansion
+    first = block(in_channels, width, stride)
+    return nn.Sequential(first, *(block(out_channels, width) for _ in range(depth - 1)))
