@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class ObjectMaps:
         log_size: [3, Y, X], natural logarithm of (length, width, height) in metres.
         yaw_sin_cos: [2, Y, X], (sin, cos) of the heading, of any norm.
         velocity: [2, Y, X], (x, y) over ground in m/s, in the base frame.
+        existence: [Y, X], probability that the box regressed in the cell is that of a real
+            object, of whatever class; None when the model does not say.
     """
 
     heatmap: NDArray[np.float32]
@@ -44,6 +46,7 @@ class ObjectMaps:
     log_size: NDArray[np.float32]
     yaw_sin_cos: NDArray[np.float32]
     velocity: NDArray[np.float32]
+    existence: NDArray[np.float32] | None = None
 
 
 def decode_objects(
@@ -53,28 +56,34 @@ def decode_objects(
     score_threshold: float,
     max_objects: int,
     nms_radius_m: float,
+    existence_power: float = 0.5,
 ) -> tuple[BevObject, ...]:
     """Returns the objects at the heatmap's peaks, untracked, by falling existence probability.
 
     CenterPoint (Yin et al. 2021, sections 3 and 4.1): a cell is a peak of its class when none of
     its eight neighbours is higher; of two peaks of any classes closer than `nms_radius_m` the
-    higher stays. Equal scores are ordered by class, then y, then x of the cell. Peaks with box
-    regressions that are not finite are dropped; a velocity that is not finite becomes None.
+    one with the higher score stays. Equal scores are ordered by class, then y, then x of the
+    cell. Peaks with box regressions that are not finite are dropped; a velocity that is not
+    finite becomes None.
+
+    The score, an object's existence probability, is the heatmap's value; with an existence map
+    it is `heatmap ** (1 - a) * existence ** a`, a being `existence_power`: the heatmap knows
+    where a centre is likely, not what the box there is worth (CIA-SSD, Zheng et al. 2021,
+    section 3.3; AFDetV2, Hu et al. 2022). Class scores are the heatmaps' values.
 
     Args:
         maps: over `grid`.
         grid: geometry of the maps.
         class_names: K names in the order of the heatmaps.
-        score_threshold: least heatmap value of an object.
+        score_threshold: least score of an object.
         max_objects: at most so many are returned, best first.
         nms_radius_m: least distance of two box centres.
+        existence_power: a, in [0, 1]; without an existence map it has no effect.
     """
     heatmap = maps.heatmap
-    candidate = is_peak(heatmap, _PEAK_KERNEL) & (heatmap >= score_threshold)
-    kind, iy, ix = np.nonzero(candidate)
-    order = _best_first(heatmap[kind, iy, ix], _CANDIDATES_PER_OBJECT * max_objects)
-    kind, iy, ix = kind[order], iy[order], ix[order]
-    score = heatmap[kind, iy, ix]
+    score, (kind, iy, ix) = _peaks(maps, score_threshold, existence_power)
+    order = _best_first(score, _CANDIDATES_PER_OBJECT * max_objects)
+    score, kind, iy, ix = score[order], kind[order], iy[order], ix[order]
 
     boxes = _boxes_at(maps, grid, iy, ix)
     usable = np.flatnonzero(np.isfinite(boxes).all(axis=-1))
@@ -96,8 +105,9 @@ def encode_objects(
 
     The heatmap is 1 at the cell of each object's centre, falling off around it as a Gaussian
     whose radius follows from the box (`gaussian_radius`); where bumps of a class meet the higher
-    value counts. Box regressions are NaN but at object centres. Objects with centres outside the
-    grid are left out; of two in one cell the later in the list is written.
+    value counts. Existence is 1 at these cells and 0 elsewhere. Box regressions are NaN but at
+    object centres. Objects with centres outside the grid are left out; of two in one cell the
+    later in the list is written.
 
     Args:
         objects: each of the class of its first `ClassScore`.
@@ -110,6 +120,7 @@ def encode_objects(
         ConfigError: an object has a class that is not in `class_names`.
     """
     maps = _empty_maps(grid, len(class_names))
+    existence = np.zeros(grid.shape, dtype=np.float32)
     x_m, y_m = grid.axis_centers()
     for item in objects:
         kind = _class_index(item, class_names)
@@ -127,7 +138,25 @@ def encode_objects(
         maps.yaw_sin_cos[:, iy, ix] = np.sin(item.yaw_rad), np.cos(item.yaw_rad)
         if item.velocity_mps is not None:
             maps.velocity[:, iy, ix] = item.velocity_mps
-    return maps
+        existence[iy, ix] = 1.0
+    return replace(maps, existence=existence)
+
+
+def _peaks(
+    maps: ObjectMaps, threshold: float, existence_power: float
+) -> tuple[NDArray[np.float32], tuple[NDArray[np.int64], ...]]:
+    """Returns (score [n], (class [n], iy [n], ix [n])) of the peaks with enough of a score."""
+    heatmap = maps.heatmap
+    # Existence is at most 1, so fainter peaks than this cannot reach the threshold.
+    least = threshold
+    if maps.existence is not None:
+        least = 0.0 if existence_power >= 1.0 else threshold ** (1.0 / (1.0 - existence_power))
+    kind, iy, ix = np.nonzero(is_peak(heatmap, _PEAK_KERNEL) & (heatmap >= least * (1.0 - 1e-6)))
+    score = heatmap[kind, iy, ix]
+    if maps.existence is not None:
+        score = score ** (1.0 - existence_power) * maps.existence[iy, ix] ** existence_power
+    enough = score >= threshold
+    return score[enough], (kind[enough], iy[enough], ix[enough])
 
 
 def _best_first(score: NDArray[np.float32], max_count: int) -> NDArray[np.int64]:

@@ -181,6 +181,55 @@ def test_unusable_regressions() -> None:
     assert found.velocity_mps is None
 
 
+def with_existence(values: dict[tuple[int, int], tuple[float, float]]) -> ObjectMaps:
+    """Returns maps with car peaks of (heatmap, existence) in cells (iy, ix)."""
+    maps = replace(blank_maps(), existence=np.zeros(GRID.shape, dtype=np.float32))
+    for (iy, ix), (peak, existence) in values.items():
+        maps.heatmap[0, iy, ix] = peak
+        maps.existence[iy, ix] = existence
+    return maps
+
+
+@pytest.mark.parametrize(
+    ('power', 'score'), [(0.0, 0.64), (0.5, 0.48), (1.0, 0.36), (0.25, 0.64**0.75 * 0.36**0.25)]
+)
+def test_existence_by_hand(power: float, score: float) -> None:
+    maps = with_existence({(10, 10): (0.64, 0.36)})
+    (found,) = decode_objects(maps, GRID, CLASSES, 0.3, 100, 1.0, existence_power=power)
+    assert found.existence_probability == pytest.approx(score)
+    assert found.classes[0].probability == pytest.approx(0.64)
+    assert decode_objects(maps, GRID, CLASSES, score * 1.001, 9, 1.0, existence_power=power) == ()
+    assert decode_objects(maps, GRID, CLASSES, score * 0.999, 9, 1.0, existence_power=power)
+
+
+def test_existence_orders_and_suppresses() -> None:
+    # Scores 0.6 and 0.81, a metre apart, and 0.3.
+    maps = with_existence({(10, 10): (0.9, 0.4), (10, 12): (0.81, 0.81), (30, 30): (0.9, 0.1)})
+    both = decode(maps, 0.2, radius=0.5)
+    assert [o.existence_probability for o in both] == pytest.approx([0.81, 0.6, 0.3])
+    assert [o.center_m[0] for o in both] == [-3.75, -4.75, 5.25]
+    assert [o.center_m[0] for o in decode(maps, 0.2, radius=1.5)] == [-3.75, 5.25]
+    assert [o.center_m[0] for o in decode(maps, 0.2, radius=1.5, max_objects=1)] == [-3.75]
+
+
+def test_faint_peak_of_a_sure_box_counts() -> None:
+    (found,) = decode(with_existence({(10, 10): (0.1, 1.0)}), threshold=0.3)
+    assert found.existence_probability == pytest.approx(math.sqrt(0.1))
+
+
+def test_existence_is_encoded_at_centres() -> None:
+    maps = encode_objects([make_object('car', 2.6, 0.0)], GRID, CLASSES)
+    assert maps.existence is not None
+    assert np.argwhere(maps.existence).tolist() == [[16, 25]]
+    (found,) = decode(maps)
+    assert found.existence_probability == 1.0
+    # A bump alone, whose centre is no object's, is worth nothing.
+    (moved,) = decode(replace(maps, existence=np.roll(maps.existence, 1, axis=1)), threshold=0.0)[
+        :1
+    ]
+    assert moved.existence_probability == 0.0
+
+
 def test_nothing_found() -> None:
     assert decode(blank_maps()) == ()
 
