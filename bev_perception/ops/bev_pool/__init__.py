@@ -6,9 +6,9 @@ Beside each stands its naive float64 form, which every backend is checked agains
 
 from __future__ import annotations
 
+from bev_perception.ops.bev_pool.dispatch import bev_pool
 from bev_perception.ops.bev_pool.entries import SparseEntries
 from bev_perception.ops.bev_pool.reference import bev_pool_reference
-from bev_perception.ops.bev_pool.torch_backend import bev_pool
 from bev_perception.ops.bev_pool.weighted import (
     WeightedEntries,
     weighted_pool,
