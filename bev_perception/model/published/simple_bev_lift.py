@@ -226,7 +226,7 @@ def lift_voxels(features: Tensor, camera_mask: Tensor, matrices: VoxelMatrices) 
     Raises:
         ValueError: the features do not fit the matrices.
     """
-    batch, cameras, voxels = matrices.seen.shape
+    batch, cameras, _ = matrices.seen.shape
     channels = features.shape[2]
     expected = batch, cameras, channels, *matrices.feature_shape
     if tuple(features.shape) != expected:
