@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 STRIDES = (4, 8, 16, 32)
+# Residual branches start weaker than their shortcuts, which keeps a fresh network close to the
+# identity (Goyal et al. 2017, section 5.1, set it to 0; above 0 every weight has a gradient).
+BRANCH_GAIN = 0.5
 
 
 class Backbone(nn.Module, ABC):
@@ -41,11 +44,11 @@ class Backbone(nn.Module, ABC):
         self.channels = tuple(last[stride] for stride in self.strides)
 
     @abstractmethod
-    def stem(self, images: Tensor) -> Tensor:
+    def _stem(self, images: Tensor) -> Tensor:
         """Returns the input of the first stage, of normalised images [M, 3, H, W]."""
 
     @abstractmethod
-    def stages(self) -> list[nn.Module]:
+    def _stages(self) -> list[nn.Module]:
         """Returns the stages that exist, in order."""
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -54,9 +57,9 @@ class Backbone(nn.Module, ABC):
         Args:
             x: normalised images [M, 3, H, W].
         """
-        x = self.stem(x)
+        x = self._stem(x)
         features = {}
-        for stage, stride in zip(self.stages(), self.stage_strides, strict=True):
+        for stage, stride in zip(self._stages(), self.stage_strides, strict=True):
             x = stage(x)
             features[stride] = x
         return [features[stride] for stride in self.strides]

@@ -8,12 +8,16 @@ from functools import partial
 from bev_perception.errors import ConfigError
 from bev_perception.model.backbone.base import STRIDES, Backbone
 from bev_perception.model.backbone.efficientnet import EFFICIENTNETS, EfficientNet
+from bev_perception.model.backbone.mobilenet_v4 import MOBILENETS_V4, MobileNetV4
+from bev_perception.model.backbone.regnet import REGNETS, RegNet
 from bev_perception.model.backbone.resnet import RESNETS, ResNet
 
 # Each takes the strides of the features.
 BACKBONES: Mapping[str, Callable[[Sequence[int]], Backbone]] = {
     **{name: partial(ResNet, layout) for name, layout in RESNETS.items()},
     **{name: partial(EfficientNet, layout) for name, layout in EFFICIENTNETS.items()},
+    **{name: partial(MobileNetV4, layout) for name, layout in MOBILENETS_V4.items()},
+    **{name: partial(RegNet, layout) for name, layout in REGNETS.items()},
 }
 
 

@@ -201,10 +201,10 @@ class EfficientNet(Backbone):
             channels = stage.channels
         init_convolutions(self, SILU_GAIN)
 
-    def stem(self, images: Tensor) -> Tensor:
+    def _stem(self, images: Tensor) -> Tensor:
         return functional.silu(self.bn1(self.conv_stem(images)))
 
-    def stages(self) -> list[nn.Module]:
+    def _stages(self) -> list[nn.Module]:
         return list(self.blocks)
 
 

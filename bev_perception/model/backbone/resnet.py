@@ -7,12 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from bev_perception.model.backbone.base import STRIDES, Backbone
+from bev_perception.model.backbone.base import BRANCH_GAIN, STRIDES, Backbone
 from bev_perception.model.layers import init_trunk
-
-# Residual branches start weaker than their shortcuts, which keeps a fresh network close to the
-# identity (Goyal et al. 2017, section 5.1, set it to 0; above 0 every weight has a gradient).
-BRANCH_GAIN = 0.5
 
 
 class BasicBlock(nn.Module):
@@ -108,11 +104,11 @@ class ResNet(Backbone):
             in_channels = width * expansion
         init_trunk(self)
 
-    def stem(self, images: Tensor) -> Tensor:
+    def _stem(self, images: Tensor) -> Tensor:
         x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         return x
 
-    def stages(self) -> list[nn.Module]:
+    def _stages(self) -> list[nn.Module]:
         count = len(self.stage_strides)
         return [self.get_submodule(f'layer{index + 1}') for index in range(count)]
 
