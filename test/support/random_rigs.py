@@ -28,6 +28,7 @@ class RandomRig:
     def pixel_shown(self, n: int) -> NDArray[np.bool_]:
         """Returns bool [h, w]: feature pixels of camera n with a ray and a valid centre."""
         lift, camera, mask = self.lift, self.cameras[n], self.valid[n]
+        assert camera is not None
         shown = np.zeros((lift.feature_height, lift.feature_width), bool)
         for v, u in np.ndindex(*shown.shape):
             ray = ray_by_hand(camera, (u + 0.5) * lift.stride - 0.5, (v + 0.5) * lift.stride - 0.5)

@@ -39,7 +39,8 @@ def check_definition(
     """Asserts that float64 and float32 give `expected` [C', Y, X], channels-last in memory."""
     mask = torch.ones(1, len(rig.cameras), dtype=torch.bool)
     for dtype, tolerance in ((torch.float64, 1e-6), (torch.float32, 1e-5)):
-        found = run(transform.to(dtype), rig, tuple(t.to(dtype) for t in inputs), mask)
+        context, depth = (tensor.to(dtype) for tensor in inputs)
+        found = run(transform.to(dtype), rig, (context, depth), mask)
         assert found.shape == (1, transform.out_channels, *rig.lift.grid.shape)
         assert found.is_contiguous(memory_format=torch.channels_last)
         error = np.abs(found[0].double().numpy() - expected).max()

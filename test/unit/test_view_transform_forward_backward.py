@@ -104,7 +104,7 @@ def test_random_rigs_agree_with_the_definition(seed: int) -> None:
 
 def test_random_rigs_are_not_all_empty() -> None:
     built = [make(rig.lift).build(rig.cameras, rig.valid) for rig in map(random_rig, range(20))]
-    assert np.median([len(m.look_back.pixel_index) for m in built]) > 500
+    assert np.median([len(m.look_back.entries.row_index) for m in built]) > 500
     assert np.median([len(m.lift.pixel_index) for m in built]) > 50
 
 

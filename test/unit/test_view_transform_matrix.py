@@ -91,7 +91,8 @@ def test_random_rigs_agree_with_the_definition(seed: int) -> None:
 
 def test_random_rigs_are_not_all_empty() -> None:
     rigs = [random_rig(seed) for seed in range(20)]
-    counts = [len(make(rig.lift).build(rig.cameras, rig.valid).taps.pixel_index) for rig in rigs]
+    built = [TransportMatrices.from_lift(rig.lift.build(rig.cameras, rig.valid)) for rig in rigs]
+    counts = [len(matrices.taps.entries.weight) for matrices in built]
     assert np.median(counts) > 50
 
 
@@ -104,7 +105,7 @@ def test_column_depth_remains_a_distribution() -> None:
 
 
 def test_weights_by_hand() -> None:
-    """Four rows look up, ahead twice and down: at 10 m the half of them is in the height range.
+    """Four rows: up, twice ahead and down; at 10 m half of them are in the height range.
 
     Rows lie at 30, 10, -10, -30 pixels of focal length 20: slopes +-1.5 and +-0.5, heights
     1 + 10 * slope at the bin of 10 m: -14, -4, 6, 16. Of those two lie in [-5, 7).
@@ -115,9 +116,10 @@ def test_weights_by_hand() -> None:
     camera = level_camera(20, 80, 20.0, position_m=(0.0, 0.0, 1.0))
     matrices = make(lift).build([None, camera])
 
-    assert matrices.taps.pixel_index.tolist() == [1]
-    assert matrices.taps.tap_weight.tolist() == [[0.5]]
-    assert matrices.taps.cell_offsets.tolist() == [0, 0, 0, 1, 1]
+    assert isinstance(matrices, TransportMatrices)
+    assert matrices.taps.entries.row_index.tolist() == [1]
+    assert matrices.taps.entries.weight.tolist() == [0.5]
+    assert matrices.taps.entries.cell_offsets.tolist() == [0, 0, 0, 1, 1]
     assert matrices.reached.nonzero().tolist() == [[0, 1, 0, 2]]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from bev_perception.model.view_transform.known_mask import known_all
+
 
 def without_masked(features: Tensor, camera_mask: Tensor) -> Tensor:
     """Returns the features with exact zeros for masked cameras, NaN or not, in the same layout.
@@ -12,6 +14,8 @@ def without_masked(features: Tensor, camera_mask: Tensor) -> Tensor:
         features: [B, N, ., h, w].
         camera_mask: bool [B, N], True where a camera takes part.
     """
+    if known_all(camera_mask):
+        return features
     return features.masked_fill(~camera_mask[:, :, None, None, None], 0.0)
 
 

@@ -9,65 +9,57 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 from bev_perception.model.view_transform.lift_matrix import check_index_range
+from bev_perception.ops.bev_pool import WeightedEntries, weighted_pool
 
 
 @dataclass(frozen=True, eq=False)
 class DepthTaps:
     """Entries (cell, feature row) of a sparse matrix, each with K taps into the depth.
 
-    The weight of entry e is the sum over k of tap_weight[e, k] * depth[depth_index[e, k]], where
-    the depth is ravelled; entries are sorted by cell as in `SparseEntries`.
+    The weight of entry e is its constant times the sum over k of
+    tap_share[e, k] * depth[depth_index[e, k]], where the depth is ravelled.
 
     Attributes:
-        pixel_index: int32 [E], row of the features [P, C].
+        entries: cells, feature rows and constants.
         depth_index: int32 [E, K], row * D + bin.
-        tap_weight: float32 [E, K].
-        cell_offsets: int32 [cells + 1], rising from 0 to E.
+        tap_share: float32 [E, K].
         rows: number of feature rows P.
         depth_bins: D.
     """
 
-    pixel_index: Tensor
+    entries: WeightedEntries
     depth_index: Tensor
-    tap_weight: Tensor
-    cell_offsets: Tensor
+    tap_share: Tensor
     rows: int
     depth_bins: int
 
     @classmethod
-    def from_entries(
+    def from_cells(
         cls,
         cell: NDArray[np.int64],
         pixel: NDArray[np.int64],
-        bin_index: NDArray[np.int64],
-        tap_weight: NDArray[np.float64],
+        weight: NDArray[np.float64],
+        taps: tuple[NDArray[np.int64], NDArray[np.float64]],
         shape: tuple[int, int, int],
     ) -> DepthTaps:
-        """Returns the matrix of entries in any order; a stable sort keeps theirs in a cell.
+        """Returns the matrix of entries in any order; those of one cell keep theirs.
 
         Args:
             cell: [E].
-            pixel: [E].
-            bin_index: [E, K].
-            tap_weight: [E, K].
+            pixel: [E] feature rows.
+            weight: [E] constants.
+            taps: bins [E, K] and their shares [E, K].
             shape: (cells, feature rows, depth bins).
         """
         cells, rows, depth_bins = shape
         check_index_range(rows * depth_bins)
-        order = np.argsort(cell, kind='stable')
-        depth_index = (pixel[:, None] * depth_bins + bin_index)[order]
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=cells))])
-        return cls(
-            pixel_index=torch.from_numpy(pixel[order].astype(np.int32)),
-            depth_index=torch.from_numpy(depth_index.astype(np.int32)),
-            tap_weight=torch.from_numpy(tap_weight[order].astype(np.float32)),
-            cell_offsets=torch.from_numpy(offsets.astype(np.int32)),
-            rows=rows,
-            depth_bins=depth_bins,
-        )
+        bin_index, tap_share = taps
+        entries, order = WeightedEntries.from_cells(cell, pixel, weight, cells)
+        depth_index = (pixel[:, None] * depth_bins + bin_index)[order].astype(np.int32)
+        share = torch.from_numpy(tap_share[order].astype(np.float32))
+        return cls(entries, torch.from_numpy(depth_index), share, rows, depth_bins)
 
     @classmethod
     def collate(cls, taps: Sequence[DepthTaps]) -> DepthTaps:
@@ -80,21 +72,16 @@ class DepthTaps:
         if len(kinds) != 1:
             raise ValueError(f'collate: expected matrices of one shape, got {kinds}')
         depth_bins, _ = kinds.pop()
-        check_index_range(sum(t.rows for t in taps) * depth_bins)
-        first_row, first_entry = 0, 0
-        pixel, depth, offsets = [], [], [taps[0].cell_offsets[:1]]
-        for part in taps:
-            pixel.append(part.pixel_index + first_row)
-            depth.append(part.depth_index + first_row * depth_bins)
-            offsets.append(part.cell_offsets[1:] + first_entry)
-            first_row += part.rows
-            first_entry += len(part.pixel_index)
+        rows = [t.rows for t in taps]
+        check_index_range(sum(rows) * depth_bins)
+        first_row = np.cumsum([0, *rows[:-1]]).tolist()
         return cls(
-            pixel_index=torch.cat(pixel),
-            depth_index=torch.cat(depth),
-            tap_weight=torch.cat([part.tap_weight for part in taps]),
-            cell_offsets=torch.cat(offsets),
-            rows=first_row,
+            entries=WeightedEntries.collate([t.entries for t in taps], rows),
+            depth_index=torch.cat(
+                [t.depth_index + r * depth_bins for t, r in zip(taps, first_row, strict=True)]
+            ),
+            tap_share=torch.cat([t.tap_share for t in taps]),
+            rows=sum(rows),
             depth_bins=depth_bins,
         )
 
@@ -102,10 +89,9 @@ class DepthTaps:
         """Returns the same entries on `device`."""
         return replace(
             self,
-            pixel_index=self.pixel_index.to(device),
+            entries=self.entries.to(device),
             depth_index=self.depth_index.to(device),
-            tap_weight=self.tap_weight.to(device),
-            cell_offsets=self.cell_offsets.to(device),
+            tap_share=self.tap_share.to(device),
         )
 
 
@@ -120,15 +106,10 @@ def tap_pool(features: Tensor, depth: Tensor, taps: DepthTaps) -> Tensor:
         taps: on the same device.
     """
     read = depth.reshape(-1).index_select(0, taps.depth_index.flatten())
-    weights = read.view(taps.depth_index.shape).to(features.dtype)
-    return embedding_bag(
-        taps.pixel_index,
-        features,
-        taps.cell_offsets,
-        mode='sum',
-        per_sample_weights=(weights * taps.tap_weight.to(features.dtype)).sum(dim=1),
-        include_last_offset=True,
-    )
+    read = read.view(taps.depth_index.shape).to(features.dtype)
+    share = (read * taps.tap_share.to(features.dtype)).sum(dim=1)
+    weight = share * taps.entries.weight.to(features.dtype)
+    return weighted_pool(features, taps.entries, weight)
 
 
 def reached_by(

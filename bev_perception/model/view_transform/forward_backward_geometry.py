@@ -136,55 +136,55 @@ class LookBack:
         sample = np.flatnonzero(inside)
         pixel, weight, seen = _bilinear(uv[sample], self._shown(camera, mask), self.lift.stride)
         sample, pixel, weight = sample[seen], pixel[seen], weight[seen]
-        bin_index, bin_weight = _between_bins(depth_m[sample], bins)
+        bin_index, bin_share = _between_bins(depth_m[sample], bins)
 
         which, tap = np.nonzero(weight)
         cell = sample // self.levels
         entries = _Entries(
             cell=cell[which],
             pixel=pixel[which, tap],
+            weight=weight[which, tap],
             bin_index=bin_index[which],
-            weight=weight[which, tap, None] * bin_weight[which],
+            bin_share=bin_share[which],
         )
         return entries, np.bincount(cell, minlength=len(points) // self.levels).astype(np.uint8)
 
     def _shown(self, camera: Camera, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
         """Returns bool [h, w]: feature pixels that have a ray and show the scene."""
         lift = self.lift
-        shown = np.isfinite(camera.rays(lift.image_pixels())).all(axis=-1)
+        shown = np.asarray(np.isfinite(camera.rays(lift.image_pixels())).all(axis=-1))
         if mask is not None:
             centers = (
                 np.minimum(np.arange(count) * lift.stride + lift.stride // 2, size - 1)
                 for count, size in zip(shown.shape, mask.shape, strict=True)
             )
-            shown &= mask[np.ix_(*centers)]
+            shown = shown & mask[np.ix_(*centers)]
         return shown
 
     def _taps(self, parts: list[_Entries], shape: tuple[int, int, int]) -> DepthTaps:
-        none = _Entries(
-            np.zeros(0, np.int64),
-            np.zeros(0, np.int64),
-            np.zeros((0, 2), np.int64),
-            np.zeros((0, 2)),
-        )
-        parts = [none, *parts]
-        return DepthTaps.from_entries(
-            np.concatenate([part.cell for part in parts]),
-            np.concatenate([part.pixel for part in parts]),
-            np.concatenate([part.bin_index for part in parts]),
-            np.concatenate([part.weight for part in parts]),
+        none = np.zeros(0, np.int64)
+        no_taps = np.zeros((0, 2), np.int64)
+        return DepthTaps.from_cells(
+            np.concatenate([none, *(part.cell for part in parts)]),
+            np.concatenate([none, *(part.pixel for part in parts)]),
+            np.concatenate([none, *(part.weight for part in parts)]),
+            (
+                np.concatenate([no_taps, *(part.bin_index for part in parts)]),
+                np.concatenate([no_taps, *(part.bin_share for part in parts)]),
+            ),
             shape,
         )
 
 
 @dataclass(eq=False)
 class _Entries:
-    """Entries of one camera: cell [E], pixel [E], bin_index [E, 2] and weight [E, 2]."""
+    """Entries of one camera: cell, pixel and weight [E], bin_index and bin_share [E, 2]."""
 
     cell: IntArray
     pixel: IntArray
-    bin_index: IntArray
     weight: FloatArray
+    bin_index: IntArray
+    bin_share: FloatArray
 
 
 def _bilinear(
@@ -212,7 +212,7 @@ def _bilinear(
 
 
 def _between_bins(depth_m: FloatArray, bins: DepthBins) -> tuple[IntArray, FloatArray]:
-    """Returns (bin [S, 2], weight [S, 2]) that interpolate a distribution at depths [S]."""
+    """Returns (bin [S, 2], share [S, 2]) that interpolate a distribution at depths [S]."""
     place = np.clip((depth_m - bins.min_m) / bins.width_m - 0.5, 0, bins.count - 1)
     first = np.minimum(np.floor(place), max(bins.count - 2, 0)).astype(np.int64)
     second = np.minimum(first + 1, bins.count - 1)

@@ -21,7 +21,7 @@ class TransportMatrices(RigMatrices):
     Feature row = (sample * cameras + camera) * feature_width + u: one row per image column.
 
     Attributes:
-        taps: one entry per (cell, column, depth bin) that meet; its weight is the share of the
+        taps: one entry per (cell, column, depth bin) that meet; its constant is the share of the
             rows of the column whose lifted point at that depth falls into the cell.
         feature_shape: (height, width) of the feature map of a camera.
     """
@@ -39,10 +39,11 @@ class TransportMatrices(RigMatrices):
         width, bins = lift.feature_shape[1], lift.depth_bins
         cell, column, bin_index, share = _column_entries(lift)
         shape = (lift.cells, lift.cameras * width, bins)
-        taps = DepthTaps.from_entries(cell, column, bin_index[:, None], share[:, None], shape)
-        camera = taps.pixel_index // width
+        tap = (bin_index[:, None], np.ones((len(cell), 1)))
+        taps = DepthTaps.from_cells(cell, column, share, tap, shape)
+        camera = taps.entries.row_index // width
         return cls(
-            reached=reached_by(taps.cell_offsets, camera, lift.cameras, lift.grid_shape),
+            reached=reached_by(taps.entries.cell_offsets, camera, lift.cameras, lift.grid_shape),
             taps=taps,
             feature_shape=lift.feature_shape,
         )

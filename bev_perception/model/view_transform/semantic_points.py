@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,32 +13,13 @@ from torch import Tensor, nn
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.camera import Camera
 from bev_perception.model.layers import init_output
-from bev_perception.model.view_transform.base import RigMatrices, ViewTransform
+from bev_perception.model.view_transform.base import ViewTransform
 from bev_perception.model.view_transform.camera_mask import check_inputs, without_masked
-from bev_perception.model.view_transform.depth_taps import reached_by
-from bev_perception.model.view_transform.lift_matrix import LiftMatrix, splat
+from bev_perception.model.view_transform.lift_matrix import splat
 from bev_perception.model.view_transform.lift_splat import LiftSplat
+from bev_perception.model.view_transform.lift_splat_transform import LiftSplatMatrices
 
 _DENSITY_FLOOR = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class PointMatrices(RigMatrices):
-    """Which point of which pixel falls into which cell.
-
-    Attributes:
-        lift: feature pixels lifted into cells.
-    """
-
-    lift: LiftMatrix
-
-    def to(self, device: torch.device | str) -> PointMatrices:
-        return PointMatrices(self.reached.to(device), self.lift.to(device))
-
-    @classmethod
-    def collate(cls, matrices: Sequence[PointMatrices]) -> PointMatrices:
-        lift = LiftMatrix.collate([m.lift for m in matrices])
-        return cls(torch.cat([m.reached for m in matrices]), lift)
 
 
 class SemanticPoints(ViewTransform):
@@ -76,11 +56,8 @@ class SemanticPoints(ViewTransform):
         self,
         cameras: Sequence[Camera | None],
         valid: Sequence[NDArray[np.bool_] | None] | None = None,
-    ) -> PointMatrices:
-        lift = self.geometry.build(cameras, valid)
-        camera = lift.pixel_index // (lift.feature_shape[0] * lift.feature_shape[1])
-        reached = reached_by(lift.cell_offsets, camera, lift.cameras, lift.grid_shape)
-        return PointMatrices(reached, lift)
+    ) -> LiftSplatMatrices:
+        return LiftSplatMatrices.from_lift(self.geometry.build(cameras, valid))
 
     def image_semantics(self, context: Tensor) -> Tensor:
         """Returns class logits [B, N, K, h, w] of the feature pixels, for supervision.
@@ -96,7 +73,7 @@ class SemanticPoints(ViewTransform):
         context: Tensor,
         depth: Tensor | None,
         camera_mask: Tensor,
-        matrices: PointMatrices,
+        matrices: LiftSplatMatrices,
     ) -> Tensor:
         lift = matrices.lift
         expected = (lift.batch, lift.cameras, self.context_channels, lift.depth_bins)
