@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.grid import BevGrid
@@ -88,7 +89,7 @@ def test_points_that_are_not_finite_are_left_out(column: int, value: float) -> N
 
 
 @pytest.mark.parametrize('points', [[], [1.0, 2.0], [[1.0], [2.0]], np.zeros((1, 2, 3))])
-def test_points_of_another_shape(points: object) -> None:
+def test_points_of_another_shape(points: ArrayLike) -> None:
     with pytest.raises(ConfigError, match='radar: expected points'):
         rasterise_radar(points, BevGrid(-2.0, -1.0, 1.0, 4, 2))
 

@@ -314,6 +314,29 @@ def test_memory_layout_changes_nothing() -> None:
     assert torch.equal(first, second)
 
 
+class OfOneRig(torch.nn.Module):
+    """A transform with the matrices of one rig inside, as export wants it."""
+
+    def __init__(self, transform: Bilinear, rig: RandomRig) -> None:
+        super().__init__()
+        self.transform = transform
+        self.matrices = transform.build(rig.cameras, rig.valid)
+
+    def forward(self, context: Tensor, camera_mask: Tensor) -> Tensor:
+        bev: Tensor = self.transform(context, None, camera_mask, self.matrices)
+        return bev
+
+
+def test_a_graph_recorded_with_all_cameras_holds_for_every_mask() -> None:
+    rig = random_rig(7, cameras=3)
+    model = OfOneRig(make(rig.lift), rig)
+    context = random_inputs(rig.lift, (1, 3), 4)[0].float()
+    graph = torch.export.export(model, (context, torch.ones(1, 3, dtype=torch.bool))).module()
+    for used in itertools.product([False, True], repeat=3):
+        mask = torch.tensor([used])
+        torch.testing.assert_close(graph(context, mask), model(context, mask))
+
+
 def test_descriptions_that_do_not_fit() -> None:
     sampling = VoxelSampling(BevGrid(-5, -5, 1.0, 10, 10), (-1, 1), 2, 4, 6, 8)
     camera = level_camera(48, 32, 30.0)

@@ -96,10 +96,11 @@ def test_it_is_the_splat_without_parameters_or_copies() -> None:
     transform = make(rig.lift)
     assert not list(transform.parameters()) and transform.needs_depth
     assert (transform.context_channels, transform.out_channels) == (4, 4)
-    inputs = random_inputs(rig.lift, (1, len(rig.cameras)), 4)
+    context, depth = random_inputs(rig.lift, (1, len(rig.cameras)), 4)
     matrices = transform.build(rig.cameras, rig.valid)
     mask = torch.ones(1, len(rig.cameras), dtype=torch.bool)
-    assert torch.equal(transform(*inputs, mask, matrices), splat(*inputs, matrices.lift))
+    found = transform(context, depth, mask, matrices)
+    assert torch.equal(found, splat(context, depth, matrices.lift))
 
 
 def test_inputs_that_do_not_fit() -> None:

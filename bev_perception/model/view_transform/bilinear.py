@@ -17,7 +17,6 @@ from bev_perception.model.view_transform.base import ViewTransform
 from bev_perception.model.view_transform.bilinear_matrix import BilinearMatrices
 from bev_perception.model.view_transform.bilinear_sampling import VoxelSampling
 from bev_perception.model.view_transform.camera_mask import without_masked
-from bev_perception.model.view_transform.known_mask import known_all
 from bev_perception.ops.bev_pool.weighted import weighted_pool
 
 
@@ -81,9 +80,8 @@ class Bilinear(ViewTransform):
         expected = (batch, cameras, self.context_channels, *matrices.feature_shape)
         if tuple(context.shape) != expected:
             raise ValueError(f'bilinear: context is {tuple(context.shape)}, expected {expected}')
-        if not known_all(camera_mask):
-            context = without_masked(context, camera_mask)
-        by_height = self.compress(context.permute(0, 1, 3, 4, 2))
+        used = without_masked(context, camera_mask)
+        by_height = self.compress(used.permute(0, 1, 3, 4, 2))
         rows = by_height.reshape(-1, self.out_channels)
         pooled = weighted_pool(rows, matrices.entries, matrices.weights(camera_mask))
         bev = pooled + self.bias.to(pooled.dtype)

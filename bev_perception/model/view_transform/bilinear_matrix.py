@@ -90,5 +90,5 @@ def mean_weights(tap_weight: Tensor, voxel_index: Tensor, used: Tensor) -> Tenso
         voxel_index: int32 [E].
         used: bool [B, N, Y, X, Z], camera n counts for the voxel.
     """
-    share = used.sum(dim=1).clamp(min=1).to(torch.float32).reciprocal()
+    share = used.sum(dim=1, dtype=torch.int32).clamp(min=1).to(torch.float32).reciprocal()
     return tap_weight * share.flatten().index_select(0, voxel_index)

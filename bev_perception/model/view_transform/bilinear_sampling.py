@@ -99,7 +99,9 @@ class VoxelSampling:
             voxels.append(voxel[owner])
             rows.append(row + index * rows_per_camera)
             weights.append(weight)
-        return self._matrices(*map(np.concatenate, (voxels, rows, weights)), seen)
+        return self._matrices(
+            np.concatenate(voxels), np.concatenate(rows), np.concatenate(weights), seen
+        )
 
     def _taps(self, uv: FloatArray, level: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
         """Returns (sample, feature row, weight) of the taps of samples that have a weight.

@@ -15,7 +15,6 @@ from bev_perception.geometry.camera import Camera
 from bev_perception.model.view_transform.base import RigMatrices, ViewTransform
 from bev_perception.model.view_transform.camera_mask import check_inputs, without_masked
 from bev_perception.model.view_transform.depth_taps import reached_by
-from bev_perception.model.view_transform.known_mask import known_all
 from bev_perception.model.view_transform.lift_matrix import LiftMatrix, splat
 from bev_perception.model.view_transform.lift_splat import LiftSplat
 
@@ -82,8 +81,6 @@ class LiftSplatTransform(ViewTransform):
         lift = matrices.lift
         expected = (lift.batch, lift.cameras, self.context_channels, lift.depth_bins)
         depth = check_inputs(context, depth, (*expected, *lift.feature_shape))
-        if not known_all(camera_mask):
-            # Both: zero times NaN is NaN.
-            context = without_masked(context, camera_mask)
-            depth = without_masked(depth, camera_mask)
+        # Both: zero times NaN is NaN.
+        context, depth = (without_masked(t, camera_mask) for t in (context, depth))
         return splat(context, depth, lift)

@@ -28,17 +28,17 @@ def rasterise_radar(points: ArrayLike, grid: BevGrid) -> NDArray[np.float32]:
     Raises:
         ConfigError: the points are not [P, 2 + F].
     """
-    points = np.asarray(points, np.float64)
-    if points.ndim != 2 or points.shape[1] < 2:
-        raise ConfigError(f'radar: expected points [P, 2 + features], got {points.shape}')
-    points = points[np.isfinite(points).all(axis=1)]
-    iy, ix, inside = grid.to_cell(points[:, 0], points[:, 1])
+    given = np.asarray(points, np.float64)
+    if given.ndim != 2 or given.shape[1] < 2:
+        raise ConfigError(f'radar: expected points [P, 2 + features], got {given.shape}')
+    finite = given[np.isfinite(given).all(axis=1)]
+    iy, ix, inside = grid.to_cell(finite[:, 0], finite[:, 1])
     cell = (iy * grid.size_x + ix)[inside]
     cells = grid.size_y * grid.size_x
     count = np.bincount(cell, minlength=cells)
-    raster = np.empty((points.shape[1] - 1, cells), np.float32)
+    raster = np.empty((given.shape[1] - 1, cells), np.float32)
     raster[0] = count > 0
-    for channel, values in enumerate(points[inside, 2:].T, start=1):
+    for channel, values in enumerate(finite[inside, 2:].T, start=1):
         raster[channel] = np.bincount(cell, values, minlength=cells) / np.maximum(count, 1)
     return raster.reshape(-1, *grid.shape)
 
