@@ -38,6 +38,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['bev_perception', 'bev_perception.*']),
+    package_data={'bev_perception.ops.bev_pool': ['*.cu']},
     data_files=data_files(),
     install_requires=[
         'numpy>=1.21',
@@ -50,7 +51,9 @@ setup(
         'torch>=2.2',
     ],
     extras_require={
-        'cuda': ['cupy-cuda12x>=13'],
+        # One of the two: that of the CUDA release that torch.version.cuda names.
+        'cuda': ['cupy-cuda13x>=13.6,<15'],
+        'cuda12': ['cupy-cuda12x>=13.3,<15'],
         'test': ['hypothesis>=6', 'mypy>=1.10', 'pytest>=7', 'ruff>=0.6', 'types-PyYAML'],
     },
     entry_points={

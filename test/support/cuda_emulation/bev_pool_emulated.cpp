@@ -27,11 +27,14 @@ Kernel unpacked(void (*kernel)(A...)) {
   {"bev_pool_rows<" #T ", " #V ">", unpacked(bev_pool_rows<T, V>)}, \
       {"bev_pool_weight_grad<" #T ", " #V ">", unpacked(bev_pool_weight_grad<T, V>)}
 
-const std::map<std::string, Kernel> KERNELS = {
-    INSTANCE(float, 1),    INSTANCE(float, 2),    INSTANCE(float, 4),    INSTANCE(Float16, 1),
-    INSTANCE(Float16, 2),  INSTANCE(Float16, 4),  INSTANCE(Float16, 8),  INSTANCE(BFloat16, 1),
-    INSTANCE(BFloat16, 2), INSTANCE(BFloat16, 4), INSTANCE(BFloat16, 8),
-};
+#ifndef INSTANCES
+#define INSTANCES                                                                             \
+  INSTANCE(float, 1), INSTANCE(float, 2), INSTANCE(float, 4), INSTANCE(Float16, 1),           \
+      INSTANCE(Float16, 2), INSTANCE(Float16, 4), INSTANCE(Float16, 8), INSTANCE(BFloat16, 1), \
+      INSTANCE(BFloat16, 2), INSTANCE(BFloat16, 4), INSTANCE(BFloat16, 8)
+#endif
+
+const std::map<std::string, Kernel> KERNELS = {INSTANCES};
 
 }  // namespace
 

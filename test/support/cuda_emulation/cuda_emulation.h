@@ -120,6 +120,7 @@ T shuffle(int line, unsigned mask, T value, int source) {
   static_assert(sizeof(T) == sizeof(unsigned), "shuffles move 32 bits");
   const int first = current - current % WARP_SIZE;
   std::memcpy(&slots[current], &value, sizeof(value));
+  // With any other mask the thread ends here, and the rest of its warp waits in vain.
   wait(mask == 0xffffffffu ? State::AT_SHUFFLE : State::DONE, line);
   std::memcpy(&value, &slots[first + source], sizeof(value));
   wait(State::AT_SHUFFLE, line);
