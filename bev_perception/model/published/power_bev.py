@@ -202,10 +202,12 @@ class PowerBev(nn.Module):
         if motion is None:
             motion = MemoryMotion.none(len(bev), self.slots, bev.device)
         past = past_frames(motion)
-        frames = [self._past_map(bev, state, past, n) for n in range(FRAMES - 1)]
-        ego = past.ego.to(bev.dtype)[..., None, None].expand(-1, -1, -1, *bev.shape[-2:])
-        with_ego = [torch.cat([frame, ego[:, n]], dim=1) for n, frame in enumerate((*frames, bev))]
-        return torch.cat(with_ego, dim=1), _pushed(state, bev)
+        ego = past.ego.to(bev.dtype)[:, :, None, None].expand(-1, -1, *bev.shape[-2:], -1)
+        parts = []
+        for n in range(FRAMES):
+            frame = bev if n == FRAMES - 1 else self._past_map(bev, state, past, n)
+            parts += [frame.permute(0, 2, 3, 1), ego[:, n]]
+        return torch.cat(parts, dim=-1).permute(0, 3, 1, 2), _pushed(state, bev)
 
     def decode(
         self, bev: Tensor, heads: Collection[str] = HEADS, coverage: Tensor | None = None
@@ -257,13 +259,14 @@ class PowerBev(nn.Module):
 
     def _empty_state(self, bev: Tensor) -> MemoryState:
         batch, channels, size_y, size_x = bev.shape
-        rows = bev.new_zeros(batch, self.slots, size_y, size_x, channels + 1)
-        features, known = rows.permute(0, 1, 4, 2, 3).split([channels, 1], dim=2)
-        return MemoryState(features, known)
+        maps = bev.new_zeros(batch, self.slots, size_y, size_x, channels)
+        known = bev.new_zeros(batch, self.slots, size_y, size_x, 1)
+        return MemoryState(maps.permute(0, 1, 4, 2, 3), known.permute(0, 1, 4, 2, 3))
 
 
 def _pushed(state: MemoryState, bev: Tensor) -> MemoryState:
-    """Returns the state with `bev` as its newest map and the oldest gone."""
-    features = torch.cat([bev[:, None].to(state.features.dtype), state.features[:, :-1]], dim=1)
+    """Returns the state with `bev` as its newest map and the oldest gone, channels innermost."""
+    newest = bev.permute(0, 2, 3, 1)[:, None].to(state.features.dtype)
+    maps = torch.cat([newest, state.features[:, :-1].permute(0, 1, 3, 4, 2)], dim=1)
     known = torch.cat([torch.ones_like(state.known[:, :1]), state.known[:, :-1]], dim=1)
-    return MemoryState(features, known)
+    return MemoryState(maps.permute(0, 1, 4, 2, 3), known)
