@@ -1,93 +1,36 @@
-"""The memory modules: standing still, starting, batches, cost, gradients and recorded graphs."""
+"""The memory modules: standing still, starting, batches, cost and gradients."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from support.memory_kinds import (
+    GRID,
+    KINDS,
+    STEP_NS,
+    Kind,
+    both_kinds,
+    motions_of,
+    pose_at,
+    random_bev,
+    recurrent_memory,
+    ring_memory,
+    run,
+)
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.pose import pose_from_yaw
-from bev_perception.model.memory import (
-    BevMemory,
-    MemoryFrames,
-    MemoryMotion,
-    MemoryState,
-    RecurrentMemory,
-    RingMemory,
-)
+from bev_perception.model.memory import BevMemory, MemoryMotion, MemoryState
 from bev_perception.model.memory.time_embedding import TimeGapModulation
-
-GRID = BevGrid(-6.3, -9.0, 0.7, 19, 26)
-CHANNELS = 6
-STEP_NS = 100_000_000
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of memory: how to make the module and its motions."""
-
-    module: Callable[[], BevMemory]
-    frames: Callable[[], MemoryFrames]
-
-    def __call__(self, seed: int = 0) -> BevMemory:
-        torch.manual_seed(seed)
-        memory = self.module()
-        with torch.no_grad():  # as trained: nothing is zero any more
-            for parameter in memory.parameters():
-                parameter += 0.05 * torch.randn_like(parameter)
-        return memory.eval()
-
-
-def recurrent_memory() -> BevMemory:
-    return RecurrentMemory(CHANNELS, GRID, hidden=5)
-
-
-def ring_memory() -> BevMemory:
-    return RingMemory(CHANNELS, GRID, slots=3, hidden=5)
-
-
-KINDS = {
-    'recurrent': Kind(recurrent_memory, lambda: MemoryFrames('recurrent', 1, GRID, 1.0)),
-    'ring': Kind(ring_memory, lambda: MemoryFrames('ring', 3, GRID, 1.0)),
-}
-both = pytest.mark.parametrize('kind', KINDS.values(), ids=KINDS)
-
-
-def random_bev(batch: int = 1, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    bev = torch.randn(batch, CHANNELS, *GRID.shape, generator=generator)
-    return bev.contiguous(memory_format=torch.channels_last)
-
-
-def pose_at(index: int) -> NDArray[np.float64]:
-    return pose_from_yaw(0.43 * index, 0.11 * index, 0.0, 0.031 * index)
-
-
-def motions_of(kind: Kind, poses: Sequence[NDArray[np.float64] | None]) -> list[MemoryMotion]:
-    frames = kind.frames()
-    return [frames.step(index * STEP_NS, pose) for index, pose in enumerate(poses)]
-
-
-def run(
-    memory: BevMemory, bevs: Sequence[Tensor], motions: Sequence[MemoryMotion]
-) -> tuple[list[Tensor], list[MemoryState]]:
-    outs, states = [], []
-    state: MemoryState | None = None
-    for bev, motion in zip(bevs, motions, strict=True):
-        out, state = memory(bev, state, motion)
-        outs.append(out)
-        states.append(state)
-    return outs, states
 
 
 @torch.no_grad()
@@ -96,6 +39,7 @@ def test_a_standing_vehicle_keeps_a_static_scene_for_100_steps(gate: float) -> N
     """Wherever it stopped: the memory frame is a part of a cell and of a turn away from it."""
     memory = recurrent_memory().eval()
     bias = memory.gate.out.bias
+    assert bias is not None
     frames = KINDS['recurrent'].frames()
     state: MemoryState | None = None
     outs, states = [], []
@@ -118,7 +62,7 @@ def test_a_standing_vehicle_keeps_a_static_scene_for_100_steps(gate: float) -> N
 
 
 @torch.no_grad()
-@both
+@both_kinds
 def test_standing_from_the_start_changes_nothing(kind: Kind) -> None:
     outs, states = run(kind(), [random_bev()] * 100, motions_of(kind, [pose_at(3)] * 100))
     for slot in range(states[-1].features.shape[1]):
@@ -128,7 +72,7 @@ def test_standing_from_the_start_changes_nothing(kind: Kind) -> None:
 
 
 @torch.no_grad()
-@both
+@both_kinds
 def test_without_a_past_the_present_passes_unchanged(kind: Kind) -> None:
     """In the first frame, after a reset, and whatever the state holds, even NaN."""
     memory, bev = kind(), random_bev(2)
@@ -155,7 +99,7 @@ def test_without_a_past_the_present_passes_unchanged(kind: Kind) -> None:
 
 
 @torch.no_grad()
-@both
+@both_kinds
 def test_after_a_break_all_is_as_in_the_beginning(kind: Kind) -> None:
     bevs = [random_bev(seed=seed) for seed in range(9)]
     poses = [pose_at(index) for index in range(9)]
@@ -187,24 +131,23 @@ def test_cells_that_one_side_knows_take_that_side() -> None:
     mixed = 0.7 * first[..., 4:] + 0.3 * second[..., :-4]
     torch.testing.assert_close(found[..., :-4], mixed, rtol=0.0, atol=1e-6)
 
-    # Half a turn in place: all that was known is known, and no cell fades at the edges.
-    ones = torch.ones_like(first)
-    _, state = memory(ones, None, MemoryFrames('recurrent', 1, GRID, 1.0).step(0, np.eye(4)))
-    turned = frames_after_a_turn()
-    _, state = memory(ones, state, turned)
-    known = state.known[:, 0] > 0
+
+@torch.no_grad()
+def test_a_turned_memory_does_not_fade_at_its_edges() -> None:
+    memory = recurrent_memory().eval()
+    frames = KINDS['recurrent'].frames()
+    ones = torch.ones_like(random_bev())
+    _, state = memory(ones, None, frames.step(0, np.eye(4)))
+    motion = frames.step(STEP_NS, pose_from_yaw(0.2, 0.3, 0.0, 0.12))
+    assert not torch.equal(motion.move[0, :, :2], torch.eye(2))
+    _, state = memory(ones, state, motion)
+    known = state.known[:, 0]
     torch.testing.assert_close(state.features[:, 0], ones * known, rtol=0.0, atol=1e-6)
-    assert known.float().mean() > 0.9
-
-
-def frames_after_a_turn() -> MemoryMotion:
-    frames = MemoryFrames('recurrent', 1, GRID, 1.0)
-    frames.step(0, np.eye(4))
-    return frames.step(STEP_NS, pose_from_yaw(0.2, 0.3, 0.0, 0.12))
+    assert 0.9 < known.mean() < 1.0
 
 
 @torch.no_grad()
-@both
+@both_kinds
 def test_batch_elements_are_independent(kind: Kind) -> None:
     """Different drives, one of which forgets on the way."""
     memory = kind()
@@ -231,7 +174,7 @@ def test_batch_elements_are_independent(kind: Kind) -> None:
 
 
 @torch.no_grad()
-@both
+@both_kinds
 def test_the_past_is_read_and_its_age_matters(kind: Kind) -> None:
     memory = kind()
     motions = motions_of(kind, [pose_at(index) for index in range(3)])
@@ -260,7 +203,7 @@ class Recorder(TorchDispatchMode):
 
 
 @torch.no_grad()
-@both
+@both_kinds
 def test_the_hundredth_step_costs_what_the_second_does(kind: Kind) -> None:
     """The same operations on the same shapes, the same floating point operations, same state."""
     memory, frames = kind(), kind.frames()
@@ -280,7 +223,7 @@ def test_the_hundredth_step_costs_what_the_second_does(kind: Kind) -> None:
     assert costs[2] == costs[100]
 
 
-@both
+@both_kinds
 def test_gradients_flow_through_the_steps(kind: Kind) -> None:
     memory = kind().train()
     bevs = [random_bev(2, seed).requires_grad_() for seed in range(3)]
@@ -321,7 +264,7 @@ def test_a_fresh_module_leans_on_the_present(make: Callable[[], BevMemory]) -> N
 
 
 @torch.no_grad()
-@both
+@both_kinds
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float64])
 def test_other_types(kind: Kind, dtype: torch.dtype) -> None:
     """The state keeps its type, the output has that of the features."""
@@ -340,7 +283,7 @@ def test_other_types(kind: Kind, dtype: torch.dtype) -> None:
 
 
 @torch.no_grad()
-@both
+@both_kinds
 def test_autocast(kind: Kind) -> None:
     memory = kind()
     motions = motions_of(kind, [pose_at(index) for index in range(5)])
@@ -364,89 +307,3 @@ def test_the_time_gap_starts_neutral_and_is_smooth() -> None:
     assert scale.std(dim=0).min() > 0.1 and shift.std(dim=0).min() > 0.1
     assert modulation(torch.tensor([1e6]))[0].abs().max() < 20.0
     assert (modulation(torch.tensor([0.5]))[0] - modulation(torch.tensor([0.501]))[0]).norm() < 0.2
-
-
-class Step(nn.Module):
-    """A streaming step on plain tensors: the state and the motion go in, the state comes out."""
-
-    def __init__(self, memory: BevMemory) -> None:
-        super().__init__()
-        self.memory = memory
-
-    def forward(
-        self,
-        bev: Tensor,
-        features: Tensor,
-        known: Tensor,
-        read: Tensor,
-        move: Tensor,
-        write: Tensor,
-        gap_s: Tensor,
-        keep: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        motion = MemoryMotion(read, move, write, gap_s, keep)
-        out, state = self.memory(bev, MemoryState(features, known), motion)
-        return out, state.features, state.known
-
-
-def inputs_of(bev: Tensor, state: MemoryState, motion: MemoryMotion) -> tuple[Tensor, ...]:
-    return (
-        *(bev, state.features, state.known),
-        *(motion.read, motion.move, motion.write, motion.gap_s, motion.keep),
-    )
-
-
-def check_stream(kind: Kind, memory: BevMemory, step: Callable[..., Sequence[Any]]) -> None:
-    """Runs a recorded step beside the module over ten frames, with a break in the middle."""
-    frames = kind.frames()
-    state = other = memory.initial_state(1, 'cpu', torch.float32)
-    for index in range(10):
-        bev = random_bev(seed=index)
-        motion = frames.step(index * STEP_NS, None if index == 5 else pose_at(index))
-        out, state = memory(bev, state, motion)
-        found, features, known = (
-            torch.as_tensor(np.asarray(part)) for part in step(*inputs_of(bev, other, motion))
-        )
-        other = MemoryState(features, known)
-        torch.testing.assert_close(found, out, rtol=0.0, atol=1e-5)
-        torch.testing.assert_close(other.features, state.features, rtol=0.0, atol=1e-5)
-        assert torch.equal(other.known, state.known)
-
-
-@torch.no_grad()
-@both
-def test_a_recorded_graph_streams_like_the_module(kind: Kind) -> None:
-    memory = kind()
-    state = memory.initial_state(1, 'cpu', torch.float32)
-    motion = MemoryMotion.none(1, memory.slots)
-    program = torch.export.export(Step(memory), inputs_of(random_bev(), state, motion))
-    operations = {str(node.target) for node in program.graph.nodes if node.op == 'call_function'}
-    assert not any('embedding_bag' in name or 'grid_sample' in name for name in operations)
-    check_stream(kind, memory, program.module())
-
-
-@torch.no_grad()
-@pytest.mark.filterwarnings('ignore')
-@both
-def test_onnx_streams_like_the_module(kind: Kind, tmp_path: Any) -> None:
-    pytest.importorskip('onnxscript')
-    runtime = pytest.importorskip('onnxruntime')
-    memory = kind()
-    state = memory.initial_state(1, 'cpu', torch.float32)
-    example = inputs_of(random_bev(), state, MemoryMotion.none(1, memory.slots))
-    names = ['bev', 'features', 'known', 'read', 'move', 'write', 'gap_s', 'keep']
-    program = torch.onnx.export(
-        Step(memory), example, input_names=names, dynamo=True, opset_version=18, verbose=False
-    )
-    program.save(str(tmp_path / 'step.onnx'))
-    session = runtime.InferenceSession(
-        str(tmp_path / 'step.onnx'), providers=['CPUExecutionProvider']
-    )
-    used = {value.name for value in session.get_inputs()}
-    assert used >= set(names) - {'move', 'write'}
-
-    def step(*tensors: Tensor) -> Sequence[Any]:
-        feed = zip(names, (tensor.numpy() for tensor in tensors), strict=True)
-        return session.run(None, {name: value for name, value in feed if name in used})
-
-    check_stream(kind, memory, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ from torch import Tensor, nn
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.pose import invert, pose_from_yaw, transform
 from bev_perception.model.memory import (
-    BevMemory,
     MemoryFrames,
     MemoryState,
     RecurrentMemory,
     RingMemory,
     warp,
 )
+from bev_perception.model.memory.fusion import PastProjection, ResidualFusion
 
 GRID = BevGrid(-21.7, -18.2, 0.5, 90, 76)
 BLOBS_M = np.array([[0.0, 0.0], [5.3, 6.1], [-4.6, 4.9], [3.7, -6.4]])  # one per channel
@@ -117,18 +118,18 @@ class Blobs:
         )
 
 
-def transparent(memory: BevMemory) -> None:
+def transparent(fusion: ResidualFusion) -> None:
     """Makes the fusion return the present plus all past maps (which are not negative)."""
-    fusion = memory.fusion
-    identity = torch.eye(memory.channels)[:, :, None, None]
+    identity = torch.eye(len(BLOBS_M))[:, :, None, None]
     with torch.no_grad():
-        for convolution in fusion.modules():
-            if isinstance(convolution, nn.Conv2d):
-                convolution.weight.zero_()
-                if convolution.bias is not None:
-                    convolution.bias.zero_()
-        for past in fusion.past:
-            past.project.weight.copy_(identity)
+        for part in fusion.modules():
+            if isinstance(part, nn.Conv2d):
+                part.weight.zero_()
+                if part.bias is not None:
+                    part.bias.zero_()
+        for part in fusion.modules():
+            if isinstance(part, PastProjection):
+                part.project.weight.copy_(identity)
         fusion.middle.weight[:, :, 1:2, 1:2] = identity
         fusion.out.weight.copy_(identity)
 
@@ -136,7 +137,7 @@ def transparent(memory: BevMemory) -> None:
 def recurrent(gate: float) -> RecurrentMemory:
     """Returns a memory that reads out what it holds and updates by this share."""
     memory = RecurrentMemory(len(BLOBS_M), GRID, hidden=len(BLOBS_M)).eval()
-    transparent(memory)
+    transparent(memory.fusion)
     logit = math.log(gate / (1 - gate)) if 0 < gate < 1 else math.copysign(300.0, gate - 0.5)
     assert memory.gate.out.bias is not None
     nn.init.constant_(memory.gate.out.bias, logit)
@@ -177,7 +178,7 @@ def followed(drive: Drive, gate: float, always: bool) -> tuple[list[Blobs], list
 def warped_every_frame(drive: Drive) -> Blobs:
     """Returns what is left at the end if the map is re-sampled to the base frame every time."""
     bev = seen_from(drive[0])
-    for before, after in zip(drive, drive[1:], strict=False):
+    for before, after in itertools.pairwise(drive):
         before_T_after = torch.from_numpy((invert(before) @ after)[:2, [0, 1, 3]]).float()
         bev = warp(bev, before_T_after[None], GRID)
     return Blobs.of(bev, drive[-1])
@@ -226,7 +227,7 @@ def test_every_slot_of_a_ring_is_warped_once(name: str) -> None:
     """After a long drive the three past maps are as sharp as one re-sampling leaves them."""
     drive = DRIVES[name]()
     memory = RingMemory(len(BLOBS_M), GRID, slots=3, hidden=len(BLOBS_M)).eval()
-    transparent(memory)
+    transparent(memory.fusion)
     frames = MemoryFrames('ring', 3, GRID, max_gap_s=1.0)
     state: MemoryState | None = None
     for index, odom_T_base in enumerate(drive):

@@ -73,7 +73,12 @@ class RecurrentMemory(BevMemory):
         moved, moved_known = self._warp(memory, known, motion.move)
         present = bev.to(memory.dtype)
         entry, entry_known = self._warp(present, torch.ones_like(present[:, :1]), motion.write)
-        gate = self.gate(entry, moved, moved_known, motion.gap_s[:, 0]).to(memory.dtype)
+        gate = self.gate(
+            entry.to(bev.dtype),
+            moved.to(bev.dtype),
+            moved_known.to(bev.dtype),
+            motion.gap_s[:, 0],
+        ).to(memory.dtype)
         # A cell that only one of the two knows takes that one.
         share = torch.where(moved_known > 0, gate * entry_known, entry_known)
         features = torch.lerp(moved, entry, share)
