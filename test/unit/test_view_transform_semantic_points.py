@@ -114,10 +114,10 @@ def test_true_depth_and_classes_give_the_map_to_within_a_cell() -> None:
     on_box = (x > 14) & (x < 16) & (np.abs(y) < 1)
     truth = np.where(on_box, BOX, np.where(np.abs(y) < 3.5, ROAD, WALK))
     assert (density > 0).sum() > 1000
-    for label in (ROAD, WALK, BOX):
-        near = maximum_filter(truth == label, size=3)
-        assert mass[label][~near].max() < 1e-6
-        assert mass[label][near].sum() > 10
+    for kind in (ROAD, WALK, BOX):
+        near = maximum_filter(truth == kind, size=3)
+        assert mass[kind][~near].max() < 1e-6
+        assert mass[kind][near].sum() > 10
     # Where a cell is far from all edges, it holds one class alone.
     alone = maximum_filter(truth, size=3) == minimum_filter(truth, size=3)
     inner = (density > 0) & alone
