@@ -37,6 +37,7 @@ SHAPES: dict[str, list[tuple[int, ...]]] = {
     'motion_efficient_odd': [(3,), (3, 2)],
 }
 ALL_HEADS = pytest.mark.parametrize('name', sorted(MAKERS))
+AnyMotionHead = MotionHead | EfficientMotionHead
 MOTION_HEADS = pytest.mark.parametrize('kind', [MotionHead, EfficientMotionHead])
 
 
@@ -115,6 +116,7 @@ def test_objects_are_split_in_the_order_of_the_outputs() -> None:
     assert isinstance(head, ObjectHead)
     with torch.no_grad():
         head.out.weight.zero_()
+        assert head.out.bias is not None
         head.out.bias.copy_(torch.arange(14.0))
     found = ModelOutputs(**dict(zip(ObjectHead.OUTPUTS, head(features(1, 6, 2, 3)), strict=True)))
     expected = {
@@ -133,12 +135,13 @@ def test_objects_are_split_in_the_order_of_the_outputs() -> None:
 
 
 @MOTION_HEADS
-def test_motion_channels_are_steps_then_x_and_y(kind: type[nn.Module]) -> None:
+def test_motion_channels_are_steps_then_x_and_y(kind: type[AnyMotionHead]) -> None:
     head = kind(6, 8, 2).eval()
     outs = [head.out] if isinstance(head, MotionHead) else [head.segmentation.out, head.flow.out]
     with torch.no_grad():
         for out, first in zip(outs, (0.0, 3.0), strict=False):
             out.weight.zero_()
+            assert out.bias is not None
             out.bias.copy_(first + torch.arange(float(len(out.bias))))
     logits, flow = head(features(1, 6, 4, 5))
     assert logits[0, :, 1, 1].tolist() == [0.0, 1.0, 2.0]
@@ -146,7 +149,7 @@ def test_motion_channels_are_steps_then_x_and_y(kind: type[nn.Module]) -> None:
 
 
 @MOTION_HEADS
-def test_only_foreground_is_calibrated(kind: type[nn.Module]) -> None:
+def test_only_foreground_is_calibrated(kind: type[AnyMotionHead]) -> None:
     torch.manual_seed(0)
     head, bev = kind(6, 8, 1).eval(), features(1, 6, 9, 8)
     logits, flow = head(bev)
@@ -241,7 +244,7 @@ def test_efficient_head_costs_less(channels: int, steps: int, grid: tuple[int, i
         print(f'{kind.__name__}: {weights} parameters, {cost[-1][1] / 1e9:.3f} GMAC on {grid}')
     (weights, operations), (less_weights, less_operations) = cost
     assert 2 * less_weights < weights
-    assert 3 * less_operations < operations
+    assert 4 * less_operations < operations
 
 
 def test_counter_by_hand() -> None:
@@ -264,18 +267,18 @@ def multiplications_of_attention(head: Attention) -> int:
 
 
 @MOTION_HEADS
-def test_motion_learns_where_a_block_goes(kind: type[nn.Module]) -> None:
+def test_motion_learns_where_a_block_goes(kind: type[AnyMotionHead]) -> None:
     """Features tell left from right movers; a few steps teach where each will be."""
     torch.manual_seed(0)
     head = kind(3, 16, 2).train()
     bev, present = torch.zeros(2, 3, 24, 24), torch.zeros(2, 3, 24, 24)
-    for sample, shift in enumerate((-5, 5)):
+    for sample, shift in enumerate((-3, 3)):
         bev[sample, 0, 10:14, 10:14] = 1.0
         bev[sample, 1 + sample, 10:14, 10:14] = 1.0
         for t in range(3):
             present[sample, t, 10:14, 10 + t * shift : 14 + t * shift] = 1.0
     optimiser = torch.optim.Adam(head.parameters(), lr=1e-2)
-    for _ in range(60):
+    for _ in range(110):
         optimiser.zero_grad()
         loss = functional.binary_cross_entropy_with_logits(head(bev)[0], present)
         loss.backward()

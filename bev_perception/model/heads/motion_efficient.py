@@ -29,7 +29,7 @@ class EfficientMotionHead(nn.Module):
     grid at an eighth of the resolution, so that a cell sees wherever an object can get to within
     the horizon; a decoder that adds up the scales and has no convolution of its own at any of
     them; depthwise separable convolutions instead of full ones. One trunk serves two thin
-    branches.
+    branches. All of it ends at half the resolution; each cell then meets its own features.
 
     Args:
         in_channels: of the BEV features.
@@ -45,25 +45,26 @@ class EfficientMotionHead(nn.Module):
             for level in range(_SCALES)
         )
         self.blocks = nn.Sequential(*(AttentionBlock(channels) for _ in range(_BLOCKS)))
-        self.fine = ConvBnRelu(in_channels, channels, kernel=1)
         self.trunk = SeparableConv(channels, channels)
-        self.segmentation = _Branch(channels, self.frames)
-        self.flow = _Branch(channels, 2 * self.frames)
+        self.segmentation = _Branch(in_channels, channels, self.frames)
+        self.flow = _Branch(in_channels, channels, 2 * self.frames)
         self.calibration = LogitCalibration(self.frames)
         _init(self)
         set_bias(self.segmentation.out, 0, prior_logit(PRIOR_PROBABILITY), self.frames)
 
     def forward(self, bev: Tensor) -> tuple[Tensor, Tensor]:
         """Returns logits [B, T + 1, Y, X] and flow [B, T + 1, 2, Y, X] in metres."""
-        levels = [bev]
+        levels = []
+        x = bev
         for down in self.down:
-            levels.append(down(levels[-1]))
-        x = self.blocks(levels[-1])
-        for level in reversed([self.fine(bev), *levels[1:-1]]):
+            x = down(x)
+            levels.append(x)
+        x = self.blocks(x)
+        for level in reversed(levels[:-1]):
             x = level + upsample_to(x, level)
         x = self.trunk(x)
-        flow = self.flow(x).unflatten(1, (self.frames, 2))
-        return self.calibration(self.segmentation(x)), flow
+        flow = self.flow(bev, x).unflatten(1, (self.frames, 2))
+        return self.calibration(self.segmentation(bev, x)), flow
 
 
 class SeparableConv(nn.Sequential):
@@ -106,17 +107,25 @@ class AttentionBlock(nn.Module):
 
 
 class _Branch(nn.Module):
-    """Separable convolution to half the channels, then the outputs."""
+    """Half the channels of the trunk, at half the resolution, joined with each cell's features."""
 
-    def __init__(self, channels: int, outputs: int) -> None:
+    def __init__(self, in_channels: int, channels: int, outputs: int) -> None:
         super().__init__()
         thin = max(1, channels // 2)
-        self.trunk = SeparableConv(channels, thin)
+        self.coarse = nn.Sequential(depthwise(channels), *_project(channels, thin))
+        self.fine = _project(in_channels, thin)
         self.out = nn.Conv2d(thin, outputs, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns [B, outputs, Y, X]."""
-        return self.out(self.trunk(x))
+    def forward(self, bev: Tensor, x: Tensor) -> Tensor:
+        """Returns [B, outputs, Y, X] of features [B, in_channels, Y, X] and the trunk's."""
+        joined = self.fine(bev) + upsample_to(self.coarse(x), bev)
+        return self.out(functional.relu(joined, inplace=True))
+
+
+def _project(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
+    )
 
 
 def depthwise(channels: int, stride: int = 1) -> nn.Conv2d:
