@@ -19,9 +19,9 @@ def bev_pool_cuda(features: Tensor, depth: Tensor, entries: SparseEntries) -> Te
 
     Same function as the stock form, with sums in float32 whatever the type, no atomics and a
     defined order: equal inputs give equal bits, gradients included. It runs on torch's current
-    stream. The first call for some entries makes a plan (sorts, one wait for the device), which
-    lives as long as they do; a CUDA graph can capture any later call, and must keep the entries.
-    It can be differentiated once.
+    stream and can be differentiated once. The first call for some entries makes a plan (sorts,
+    waits for the device), which lives as long as they do, and the first one for a type compiles.
+    A CUDA graph can capture what has run once before, and its owner must keep the entries.
 
     Args:
         features: [P, C] float32, float16 or bfloat16 on a CUDA device; copied unless contiguous.
