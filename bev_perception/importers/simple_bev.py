@@ -53,8 +53,9 @@ def import_simple_bev(
     Raises:
         ConfigError: the weights are not all those of the RGB model with ResNet-101.
     """
+    setup = SimpleBevSetup() if setup is None else setup
+    _check_sensors(weights, setup)
     model = SimpleBev(setup)
-    _check_sensors(weights, model)
     state, report = match_weights(weights, model.state_dict(), _renamed, SOURCE)
     report.require_complete()
     if report.unexpected:
@@ -66,9 +67,9 @@ def import_simple_bev(
     return model.eval(), report
 
 
-def _check_sensors(weights: Mapping[str, Tensor], model: SimpleBev) -> None:
+def _check_sensors(weights: Mapping[str, Tensor], setup: SimpleBevSetup) -> None:
     """Raises ConfigError for weights that take the height-stacked features of more sensors."""
-    stacked = model.setup.channels * model.setup.levels
+    stacked = setup.channels * setup.levels
     weight = weights.get(COMPRESSOR)
     if weight is not None and weight.dim() == 4 and weight.shape[1] > stacked:
         raise ConfigError(
