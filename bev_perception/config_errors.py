@@ -55,10 +55,10 @@ def nearest(word: str, choices: Sequence[str], otherwise: str) -> str:
 
 
 def _problem(item: ErrorDetails, content: Any, schema: type[BaseModel], wording: Wording) -> str:
-    location = item['loc']
+    location, section = _resolved(item['loc'], schema)
     where = wording.place(location, content)
     if item['type'] == 'extra_forbidden':
-        keys = list(_section(location, schema).model_fields)
+        keys = list(section.model_fields)
         return f'{where} {wording.unknown}{nearest(str(location[-1]), keys, wording.choices)}'
     if item['type'] in wording.messages:
         return f'{where} {wording.messages[item["type"]].format(**item.get("ctx", {}))}'
@@ -72,16 +72,31 @@ def _found(value: Any, reason: str) -> str:
     return f', got {value!r}'
 
 
-def _section(location: Location, schema: type[BaseModel]) -> type[BaseModel]:
-    """Returns the section that holds the key at `location`."""
-    for part in location[:-1]:
-        if isinstance(part, str):
-            (schema,) = _sections_in(schema.model_fields[part].annotation)
-    return schema
+def _resolved(location: Location, schema: type[BaseModel]) -> tuple[Location, type[BaseModel]]:
+    """Returns the location without the tags of unions, and the section that holds its last key."""
+    place: list[int | str] = []
+    parts = list(location)
+    while len(parts) > 1:
+        part = parts.pop(0)
+        place.append(part)
+        if isinstance(part, int):
+            continue
+        sections = _sections_in(schema.model_fields[part].annotation)
+        if len(sections) > 1:
+            tag = parts.pop(0)
+            sections = [each for each in sections if tag in _tags(each)]
+        if sections:
+            schema = sections[0]
+    return (*place, *parts), schema
+
+
+def _tags(section: type[BaseModel]) -> tuple[Any, ...]:
+    """Returns the values of `kind` that choose a section out of a union."""
+    return get_args(section.model_fields['kind'].annotation)
 
 
 def _sections_in(annotation: Any) -> list[type[BaseModel]]:
-    """Returns the model inside an annotation such as `Section | None` or `tuple[Section, ...]`."""
+    """Returns the models inside an annotation: `Section | None`, `tuple[Section, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [section for part in get_args(annotation) for section in _sections_in(part)]

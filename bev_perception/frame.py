@@ -139,21 +139,24 @@ class BevObject:
 class BevFrame:
     """The bird's-eye view of one frame set. Arrays are [..., y, x] as in `BevGrid`.
 
+    All are on `grid` but `instances`, which are on `instance_grid`.
+
     Attributes:
         stamp_ns: reference stamp of the frame set.
         frame_id: base frame.
-        grid: geometry of every array below.
+        grid: range and resolution of occupancy and semantics.
         observed: bool [Y, X], cell seen by at least one used camera.
         occupancy: float32 [Y, X], probability that the cell is occupied; None if not asked for.
         semantics: float32 [C, Y, X] probabilities, one per `semantic_classes`; None likewise.
         future_occupancy: float32 [T, Y, X], t = 1..T steps ahead: what is static stays, what can
             move is where it is predicted; None likewise.
         instances: int32 [T + 1, Y, X] instance labels now and ahead, 0 = none; None likewise.
-        time_step_s: between future grids.
+        time_step_s: between future grids; 0 for a model that does not look ahead.
         objects: sorted by falling existence probability; None if not asked for.
         cameras: one report per camera, in rig order.
         stage_s: seconds spent per stage, in order of execution.
         model_id: name and content hash of the model.
+        instance_grid: range and resolution of `instances`; None without them.
     """
 
     stamp_ns: int
@@ -170,6 +173,7 @@ class BevFrame:
     cameras: tuple[CameraReport, ...]
     stage_s: dict[str, float] = field(default_factory=dict)
     model_id: str = ''
+    instance_grid: BevGrid | None = None
 
 
 def occupancy_to_int8(

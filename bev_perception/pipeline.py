@@ -9,16 +9,21 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from bev_perception.decode.identity import IdentityTracker
+from bev_perception.decode.modes import with_modes
 from bev_perception.decode.occupancy import future_occupancy
 from bev_perception.errors import ConfigError
 from bev_perception.frame import BevFrame, BevObject, FrameSet
-from bev_perception.model.bev_model import create_lift_splat
+from bev_perception.geometry.grid_lookup import looked_up
 from bev_perception.model.folder import LoadedModel
-from bev_perception.model.outputs import HEADS, ModelOutputs
-from bev_perception.model.view_transform import splat
+from bev_perception.model.memory import MemoryState
+from bev_perception.model.outputs import ModelOutputs
+from bev_perception.model.parts import create_memory_frames
 from bev_perception.runtime import postprocess
 from bev_perception.runtime.preprocess import ImagePreprocessor, PreparedImages
 from bev_perception.runtime.rig_geometry import RigGeometry, RigGeometryCache
@@ -65,12 +70,12 @@ class BevPipeline:
         self.min_score = (config or PipelineConfig()).min_score
         self._device = choose_device((config or PipelineConfig()).device)
         self._model = loaded.model.to(self._device)
-        self._grid = loaded.config.bev_grid()
+        self._grid = loaded.config.head_grid('occupancy')
+        self._memory_frames = create_memory_frames(loaded.config)
+        self._memory: MemoryState | None = None
         workers = min(8, os.cpu_count() or 1)
         self._preprocessor = ImagePreprocessor(loaded.config.input, workers)
-        self._geometry = RigGeometryCache(
-            create_lift_splat(loaded.config), self._grid, self._device
-        )
+        self._geometry = RigGeometryCache(self._model.view_transform, self._grid, self._device)
         self._tracker = IdentityTracker()
         self._epoch: int | None = None
 
@@ -86,16 +91,16 @@ class BevPipeline:
         images = torch.zeros(
             (1, cameras, section.height, section.width, 3), dtype=torch.uint8, device=self._device
         ).permute(0, 1, 4, 2, 3)
-        self._model.encode(images, torch.ones(1, cameras, dtype=torch.bool, device=self._device))
-        channels = self.loaded.config.lift.channels
-        bev = torch.zeros((1, channels, *self._grid.shape), device=self._device)
-        self._model.decode(
-            self._model.bev_encoder(bev.contiguous(memory_format=torch.channels_last)), HEADS
-        )
+        mask = torch.ones(1, cameras, dtype=torch.bool, device=self._device)
+        matrices = self._model.view_transform.build([None] * cameras).to(self._device)
+        self._model(images, mask, matrices)
 
     def reset(self) -> None:
         """Forgets everything about past frames."""
         self._tracker.reset()
+        self._memory = None
+        if self._memory_frames is not None:
+            self._memory_frames.reset()
 
     @torch.inference_mode()
     def step(self, frames: FrameSet, heads: Collection[str] | None = None) -> BevFrame:
@@ -114,67 +119,99 @@ class BevPipeline:
             prepared = self._preprocessor.prepare(frames.samples, frames.stamp_ns)
         with clock.stage('geometry'):
             geometry = self._geometry.get(prepared.remaps)
-        outputs = self._infer(prepared, geometry, HEADS if heads is None else heads, clock)
+        wanted = self._model.heads.known(heads)
+        bev, outputs = self._infer(frames, prepared, geometry, wanted, clock)
         with clock.stage('decode'):
-            return self._decode(frames, prepared, geometry, outputs, clock)
+            found, labels, ahead = self._decode(bev, outputs, wanted)
+            occupancy, semantics = postprocess.occupancy(outputs)
+            section = self.loaded.config.heads
+            return BevFrame(
+                stamp_ns=frames.stamp_ns,
+                frame_id=frames.base_frame,
+                grid=self._grid,
+                observed=geometry.observed(prepared.used),
+                occupancy=occupancy,
+                semantics=semantics,
+                semantic_classes=section.semantics.classes if section.semantics else (),
+                future_occupancy=ahead,
+                instances=labels,
+                time_step_s=section.motion.step_s if section.motion else 0.0,
+                objects=None if found is None else self._identify(found, frames),
+                cameras=prepared.reports,
+                stage_s=clock.stage_s,
+                model_id=self.loaded.model_id,
+                instance_grid=None if labels is None else self.loaded.config.head_grid('motion'),
+            )
 
     def _infer(
-        self,
-        prepared: PreparedImages,
-        geometry: RigGeometry,
-        heads: Collection[str],
-        clock: StageClock,
-    ) -> ModelOutputs:
-        if not heads:
-            return ModelOutputs()
-        with clock.stage('encode'):
-            pixels = torch.from_numpy(prepared.images).to(self._device).permute(0, 3, 1, 2)
-            used = torch.from_numpy(prepared.used).to(self._device)
-            context, depth = self._model.encode(pixels[None], used[None])
-        with clock.stage('lift'):
-            bev = splat(context, depth, geometry.lift)
-        with clock.stage('bev'):
-            bev = self._model.bev_encoder(bev)
-        with clock.stage('heads'):
-            return self._model.decode(bev, heads)
-
-    def _decode(
         self,
         frames: FrameSet,
         prepared: PreparedImages,
         geometry: RigGeometry,
-        outputs: ModelOutputs,
+        heads: Collection[str],
         clock: StageClock,
-    ) -> BevFrame:
-        section = self.loaded.config.heads
+    ) -> tuple[Tensor | None, ModelOutputs]:
+        """Returns encoded BEV features and head outputs; a memory goes on without any head."""
+        if not heads and self._memory_frames is None:
+            return None, ModelOutputs()
+        model = self._model
+        with clock.stage('encode'):
+            pixels = torch.from_numpy(prepared.images).to(self._device).permute(0, 3, 1, 2)
+            used = torch.from_numpy(prepared.used).to(self._device)[None]
+            features = model.encode(pixels[None], used)
+        with clock.stage('lift'):
+            bev = model.lift(features, used, geometry.matrices)
+        with clock.stage('memory'):
+            bev = self._remember(bev, frames)
+        if not heads:
+            return None, ModelOutputs()
+        with clock.stage('bev'):
+            bev = model.bev_encoder(bev)
+        with clock.stage('heads'):
+            return bev, model.decode(bev, heads)
+
+    def _remember(self, bev: Tensor, frames: FrameSet) -> Tensor:
+        if self._memory_frames is None:
+            return bev
+        motion = self._memory_frames.step(frames.stamp_ns, frames.odom_T_base).to(self._device)
+        fused, self._memory = self._model.remember(bev, self._memory, motion)
+        return fused
+
+    def _decode(
+        self, bev: Tensor | None, outputs: ModelOutputs, heads: Collection[str]
+    ) -> tuple[tuple[BevObject, ...] | None, NDArray[np.int32] | None, NDArray[np.float32] | None]:
+        """Returns objects with paths, instance labels and occupancy ahead, as far as asked for."""
+        config = self.loaded.config
+        section, found, labels, ahead = config.heads, None, None, None
+        if section.objects is not None:
+            grid = config.head_grid('objects')
+            found = postprocess.objects(outputs, section.objects, grid, self.min_score)
         motion = postprocess.motion_maps(outputs)
-        labels = None
-        if motion is not None:
-            labels = postprocess.instances(motion, section, self._grid)
-        found = postprocess.objects(outputs, section, self._grid, self.min_score)
-        if found is not None:
-            if motion is not None and labels is not None:
-                found = postprocess.with_trajectories(found, labels, motion, section, self._grid)
-            found = self._identify(found, frames)
-        occupancy, semantics = postprocess.occupancy(outputs)
-        ahead = None
-        if occupancy is not None and motion is not None:
-            ahead = future_occupancy(occupancy, motion.probability)
-        return BevFrame(
-            stamp_ns=frames.stamp_ns,
-            frame_id=frames.base_frame,
-            grid=self._grid,
-            observed=geometry.observed(prepared.used),
-            occupancy=occupancy,
-            semantics=semantics,
-            semantic_classes=section.semantics.classes,
-            future_occupancy=ahead,
-            instances=labels,
-            time_step_s=section.motion.step_s,
-            objects=found,
-            cameras=prepared.reports,
-            stage_s=clock.stage_s,
-            model_id=self.loaded.model_id,
+        if motion is not None and section.motion is not None:
+            grid = config.head_grid('motion')
+            labels = postprocess.instances(motion, section.motion, grid)
+            if found is not None:
+                found = postprocess.with_flow_paths(found, labels, motion, section.motion, grid)
+            occupancy, _ = postprocess.occupancy(outputs)
+            if occupancy is not None:
+                movable = looked_up(motion.probability, grid, self._grid)
+                ahead = future_occupancy(occupancy, movable)
+        if found and bev is not None and 'trajectories' in heads:
+            found = self._forecast(bev, found)
+        return found, labels, ahead
+
+    def _forecast(self, bev: Tensor, found: tuple[BevObject, ...]) -> tuple[BevObject, ...]:
+        section = self.loaded.config.heads.trajectories
+        assert section is not None
+        places, velocity = (
+            torch.from_numpy(array).to(self._device) for array in postprocess.places(found)
+        )
+        logits, offsets_m = self._model.forecast(bev, places, velocity)
+        return with_modes(
+            found,
+            postprocess.to_numpy(logits),
+            postprocess.to_numpy(offsets_m),
+            section.step_s,
         )
 
     def _identify(self, found: tuple[BevObject, ...], frames: FrameSet) -> tuple[BevObject, ...]:

@@ -147,6 +147,26 @@ class ImageRemap:
         )
         return np.asarray(remapped, dtype=np.uint8)
 
+    def depth(self, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns float32 [h, w] depth of the target's pixels from that of the source's [H, W].
+
+        Both are what `Camera.rays` of a pixel must be multiplied by to reach the surface, 0 where
+        unknown. Each target pixel takes the nearest source pixel: surfaces are never mixed.
+        """
+        source, target = self.source, self.target
+        uv, _ = _source_pixels(source, target)
+        last = (source.width - 1, source.height - 1)
+        pixel = np.clip(np.rint(np.where(self.valid[..., None], uv, 0.0)), 0, last)
+        grid = np.meshgrid(np.arange(target.width), np.arange(target.height), indexing='xy')
+        longer = np.linalg.norm(source.rays(pixel), axis=-1) / np.linalg.norm(
+            target.rays(np.stack(grid, axis=-1)), axis=-1
+        )
+        u, v = np.moveaxis(pixel.astype(np.int64), -1, 0)
+        known = self.valid & np.isfinite(longer)
+        return np.where(known, depth_m[v, u] * np.where(known, longer, 0.0), 0.0).astype(
+            np.float32
+        )
+
 
 def _source_pixels(source: Camera, target: Camera) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Returns (uv [h, w, 2] in the source of every target pixel, inside the source [h, w])."""

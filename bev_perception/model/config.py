@@ -7,31 +7,35 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from bev_perception.config_errors import Location, Wording, first_problem
 from bev_perception.config_yaml import YamlError, from_yaml
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.grid import BevGrid
+from bev_perception.model.config_heads import HeadsSection
 from bev_perception.model.config_sections import (
     FEATURE_STRIDE,
     BackboneSection,
     BevEncoderSection,
     DepthSection,
     GridSection,
-    HeadsSection,
     InputSection,
-    LiftSection,
     NeckSection,
     Section,
     TrainingSection,
 )
+from bev_perception.model.config_view import MemorySection, RadarSection, ViewTransformSection
 
 
 class ModelConfig(Section):
-    """Validated content of `model.yaml`."""
+    """Validated content of `model.yaml`.
 
-    format: Annotated[int, Field(ge=1, le=1)]
+    Sections that are not given are parts that the model does not have; `depth` may be missing
+    only where the view transform does not need it.
+    """
+
+    format: Annotated[int, Field(ge=2, le=2)]
     name: Annotated[str, Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.+-]*$')]
     version: Annotated[str, Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.+-]*$')]
     licence: Annotated[str, Field(min_length=1)]
@@ -39,15 +43,30 @@ class ModelConfig(Section):
     input: InputSection
     backbone: BackboneSection
     neck: NeckSection
-    depth: DepthSection
-    lift: LiftSection
+    depth: DepthSection | None = None
+    view_transform: ViewTransformSection
+    radar: RadarSection | None = None
     grid: GridSection
+    memory: MemorySection | None = None
     bev_encoder: BevEncoderSection
     heads: HeadsSection
 
+    @model_validator(mode='after')
+    def _depth_where_needed(self) -> ModelConfig:
+        if self.depth is None and self.view_transform.kind != 'bilinear':
+            raise ValueError(f"view transform '{self.view_transform.kind}' needs section 'depth'")
+        return self
+
     def bev_grid(self) -> BevGrid:
-        """Returns the raster of every BEV output."""
-        return BevGrid.from_range(self.grid.x_m, self.grid.y_m, self.grid.resolution_m)
+        """Returns the raster of the BEV features, and of every head without one of its own."""
+        return self.grid.bev_grid()
+
+    def head_grid(self, head: str) -> BevGrid:
+        """Returns the raster of a head's outputs: 'occupancy', 'objects' or 'motion'."""
+        section = getattr(self.heads, head, None)
+        return (
+            self.bev_grid() if section is None or section.grid is None else section.grid.bev_grid()
+        )
 
     def feature_size(self) -> tuple[int, int]:
         """Returns (height, width) of the image features that are lifted."""
@@ -95,7 +114,16 @@ def parse_model_config(text: str, source: str) -> ModelConfig:
 
 def _place(location: Location, content: Any) -> str:
     """Returns for example: 'heads.objects.classes.0'."""
-    return f"'{'.'.join(map(str, location))}'"
+    return f"'{'.'.join(map(str, location))}'" if location else 'the model'
 
 
-_WORDING = Wording(_place, 'is unknown', 'valid are', {'missing': 'is missing'})
+_WORDING = Wording(
+    _place,
+    'is unknown',
+    'valid are',
+    {
+        'missing': 'is missing',
+        'union_tag_invalid': "is of no known kind '{tag}'; choose from {expected_tags}",
+        'union_tag_not_found': "needs a 'kind'",
+    },
+)

@@ -1,4 +1,4 @@
-"""The sections of `model.yaml`."""
+"""The sections of `model.yaml` up to the BEV grid, and what all sections share."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False)
 
 
-def _rising(limits: Range) -> Range:
+def rising(limits: Range) -> Range:
+    """Raises ValueError unless low < high."""
     if limits[0] >= limits[1]:
         raise ValueError(f'must be [low, high] with low < high, got {list(limits)}')
     return limits
 
 
-def _unique(labels: tuple[str, ...]) -> tuple[str, ...]:
+def unique(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises ValueError when a name occurs twice."""
     doubled = sorted({label for label in labels if labels.count(label) > 1})
     if doubled:
         raise ValueError(f'names twice: {", ".join(doubled)}')
@@ -119,15 +121,6 @@ class DepthSection(Section):
         return max_m
 
 
-class LiftSection(Section):
-    """View transform: context `channels`, and the height range of points that are collected."""
-
-    channels: Count
-    z_range_m: Range
-
-    _z_rises = field_validator('z_range_m')(_rising)
-
-
 class GridSection(Section):
     """BEV raster in the base frame; both ranges are whole numbers of cells."""
 
@@ -135,7 +128,7 @@ class GridSection(Section):
     y_m: Range
     resolution_m: Positive
 
-    _ranges_rise = field_validator('x_m', 'y_m')(_rising)
+    _ranges_rise = field_validator('x_m', 'y_m')(rising)
 
     @field_validator('resolution_m')
     @classmethod
@@ -147,68 +140,13 @@ class GridSection(Section):
                 raise ValueError(str(error)) from None
         return resolution_m
 
+    def bev_grid(self) -> BevGrid:
+        """Returns the raster."""
+        return BevGrid.from_range(self.x_m, self.y_m, self.resolution_m)
+
 
 class BevEncoderSection(Section):
     """BEV encoder: `widths` of the levels at half, quarter, ... resolution; `channels` out."""
 
     widths: Annotated[tuple[Count, ...], Field(min_length=1, max_length=5)]
     channels: Count
-
-
-class OccupancySection(Section):
-    """Occupancy and semantics share one trunk of `channels`."""
-
-    channels: Count
-
-
-class SemanticsSection(Section):
-    """Semantic layers of the grid, each an independent probability."""
-
-    classes: Labels
-
-    _no_doubles = field_validator('classes')(_unique)
-
-
-class ObjectsSection(Section):
-    """Object head and its decoding.
-
-    Attributes:
-        channels: of the head's trunk.
-        classes: in the order of the heatmaps.
-        score_threshold: objects below it are dropped.
-        max_objects: kept per frame, best first.
-        nms_radius_m: of two objects with centres closer than this the better one stays.
-    """
-
-    channels: Count
-    classes: Labels
-    score_threshold: Share
-    max_objects: Count
-    nms_radius_m: Annotated[float, Field(ge=0)]
-
-    _no_doubles = field_validator('classes')(_unique)
-
-
-class MotionSection(Section):
-    """Motion head and its decoding.
-
-    Attributes:
-        channels: of the head's trunk.
-        steps: predicted steps after the present one.
-        step_s: seconds between steps.
-        threshold: probability above which a cell belongs to a movable object.
-    """
-
-    channels: Count
-    steps: Count
-    step_s: Positive
-    threshold: Annotated[float, Field(gt=0, lt=1)]
-
-
-class HeadsSection(Section):
-    """The three heads; semantics come from the occupancy head."""
-
-    occupancy: OccupancySection
-    semantics: SemanticsSection
-    objects: ObjectsSection
-    motion: MotionSection

@@ -26,13 +26,22 @@ LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+_PATHS = frozenset({'motion', 'trajectories'})  # heads that say where objects go
 
 
 @dataclass(frozen=True)
 class _Output:
-    """One topic: the heads it needs, and how a frame becomes its message."""
+    """One topic.
+
+    Attributes:
+        publisher: of the topic.
+        needed: heads without which there is nothing to publish.
+        heads: those and what adds to them, as far as the model has them.
+        convert: a frame to its message.
+    """
 
     publisher: Any
+    needed: frozenset[str]
     heads: frozenset[str]
     convert: Callable[[BevFrame], Any]
 
@@ -43,6 +52,7 @@ class OutputPublishers:
     Args:
         node: owner of the publishers.
         model: description published once, for late joiners too.
+        available: heads that the model has; topics that need others have no publisher.
         marker_options: asked for at every frame.
     """
 
@@ -50,20 +60,23 @@ class OutputPublishers:
         self,
         node: LifecycleNode,
         model: messages.ModelDescription,
+        available: frozenset[str],
         marker_options: Callable[[], MarkerOptions],
     ) -> None:
         self._node = node
+        self._available = available
         self._marker_options = marker_options
         self._status = node.create_lifecycle_publisher(FrameStatus, '~/frame_status', STREAM)
         self._model = node.create_lifecycle_publisher(ModelInfo, '~/model_info', LATCHED)
         self._model_msg = messages.model_info_msg(model)
-        self._outputs = [
+        outputs = [
             self._output(
                 BevObjectArray,
                 '~/objects',
                 STREAM,
-                {'objects', 'motion'},
+                {'objects'},
                 messages.object_array_msg,
+                adds=_PATHS,
             ),
             self._output(
                 OccupancyGrid, '~/occupancy', LATCHED, {'occupancy'}, messages.occupancy_grid_msg
@@ -75,9 +88,12 @@ class OutputPublishers:
                 {'occupancy', 'motion'},
                 messages.occupancy_sequence_msg,
             ),
-            self._output(MarkerArray, '~/markers', STREAM, {'objects', 'motion'}, self._markers),
+            self._output(
+                MarkerArray, '~/markers', STREAM, {'objects'}, self._markers, adds=_PATHS
+            ),
             *self._optional_outputs(),
         ]
+        self._outputs = [output for output in outputs if output is not None]
 
     def wanted_heads(self, everything: bool) -> frozenset[str]:
         """Returns the heads that somebody listens to; all of them when `everything`."""
@@ -96,7 +112,7 @@ class OutputPublishers:
     def publish(self, frame: BevFrame, heads: frozenset[str]) -> None:
         """Publishes every output that is listened to and whose heads were computed."""
         for output in self._outputs:
-            if output.heads <= heads and self._heard(output.publisher):
+            if output.needed <= heads and self._heard(output.publisher):
                 output.publisher.publish(output.convert(frame))
 
     def publish_status(self, status: messages.FrameStatusData) -> None:
@@ -116,13 +132,17 @@ class OutputPublishers:
         qos: QoSProfile,
         heads: set[str],
         convert: Callable[[BevFrame], Any],
-    ) -> _Output:
+        adds: frozenset[str] = frozenset(),
+    ) -> _Output | None:
+        needed = frozenset(heads)
+        if not needed <= self._available:
+            return None
         publisher: Any = self._node.create_lifecycle_publisher(kind, topic, qos)
-        return _Output(publisher, frozenset(heads), convert)
+        return _Output(publisher, needed, needed | (adds & self._available), convert)
 
-    def _optional_outputs(self) -> list[_Output]:
+    def _optional_outputs(self) -> list[_Output | None]:
         """Outputs in messages of packages that are not everywhere."""
-        outputs = []
+        outputs: list[_Output | None] = []
         if (vision_msgs := optional_module('vision_msgs.msg')) is not None:
             from bev_perception.ros.vision_msgs_conversion import detection_array_msg
 
@@ -143,8 +163,9 @@ class OutputPublishers:
                     autoware.PredictedObjects,
                     '~/predicted_objects',
                     STREAM,
-                    {'objects', 'motion'},
+                    {'objects'},
                     predicted_objects_msg,
+                    adds=_PATHS,
                 )
             )
         return outputs

@@ -58,7 +58,9 @@ class FrameProcessor:
         self._settings = settings
         loaded_ns = node.get_clock().now().nanoseconds
         model = describe_model(pipeline.loaded, loaded_ns, base_frame)
-        self._outputs = OutputPublishers(node, model, self._marker_options)
+        self._outputs = OutputPublishers(
+            node, model, pipeline.loaded.config.heads.names, self._marker_options
+        )
         self._worker: LatestWinsWorker[FrameSet] | None = None
         self._period_s: float | None = None
         self._health = Health()
@@ -153,6 +155,8 @@ class FrameProcessor:
 def describe_model(loaded: LoadedModel, stamp_ns: int, frame_id: str) -> ModelDescription:
     """Returns what `ModelInfo` says about a model loaded at `stamp_ns`."""
     config = loaded.config
+    objects, semantics = config.heads.objects, config.heads.semantics
+    motion = config.heads.motion
     return ModelDescription(
         stamp_ns=stamp_ns,
         frame_id=frame_id,
@@ -163,11 +167,11 @@ def describe_model(loaded: LoadedModel, stamp_ns: int, frame_id: str) -> ModelDe
         model_id=loaded.model_id,
         trained=config.training.trained,
         training=config.training.description,
-        object_classes=config.heads.objects.classes,
-        semantic_classes=config.heads.semantics.classes,
-        grid=config.bev_grid(),
-        time_step_s=config.heads.motion.step_s,
-        horizon_steps=config.heads.motion.steps,
+        object_classes=objects.classes if objects else (),
+        semantic_classes=semantics.classes if semantics else (),
+        grid=config.head_grid('occupancy'),
+        time_step_s=motion.step_s if motion else 0.0,
+        horizon_steps=motion.steps if motion else 0,
         score_is_calibrated=False,
-        score_threshold=config.heads.objects.score_threshold,
+        score_threshold=objects.score_threshold if objects else 0.0,
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.model_input import ImageRemap
 from bev_perception.geometry.visibility import cell_visibility
-from bev_perception.model.view_transform.lift_splat import LiftMatrix, LiftSplat
+from bev_perception.model.view_transform import RigMatrices, ViewTransform
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class RigGeometry:
     """Everything that stays the same while no calibration changes.
 
     Attributes:
-        lift: the view transform of this rig, on the device of the model.
+        matrices: of the view transform, on the device of the model.
         visibility: bool [N, Y, X], cell seen by camera n (all False without calibration).
     """
 
-    lift: LiftMatrix
+    matrices: RigMatrices
     visibility: NDArray[np.bool_]
 
     def observed(self, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -38,16 +38,16 @@ class RigGeometryCache:
     """Builds `RigGeometry` when a calibration is new, in float64 on the host.
 
     Args:
-        lift_splat: the model's view transform.
-        grid: its raster.
+        view_transform: of the model.
+        grid: raster of the visibility.
         device: where the matrix is used.
         capacity: rigs kept; a camera that comes and goes needs two.
     """
 
     def __init__(
-        self, lift_splat: LiftSplat, grid: BevGrid, device: torch.device, capacity: int = 4
+        self, view_transform: ViewTransform, grid: BevGrid, device: torch.device, capacity: int = 4
     ) -> None:
-        self._lift_splat = lift_splat
+        self._view_transform = view_transform
         self._grid = grid
         self._device = device
         self._capacity = capacity
@@ -68,5 +68,5 @@ class RigGeometryCache:
     def _build(self, remaps: Sequence[ImageRemap | None]) -> RigGeometry:
         cameras = [None if r is None else r.target for r in remaps]
         valid = [None if r is None else r.valid for r in remaps]
-        lift = self._lift_splat.build(cameras, valid).to(self._device)
-        return RigGeometry(lift, cell_visibility(cameras, self._grid, valid=valid))
+        matrices = self._view_transform.build(cameras, valid).to(self._device)
+        return RigGeometry(matrices, cell_visibility(cameras, self._grid, valid=valid))

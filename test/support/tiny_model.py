@@ -22,9 +22,10 @@ def tiny_config() -> ModelConfig:
     data['grid'].update(x_m=[-12.0, 20.0], y_m=[-12.0, 12.0], resolution_m=1.0)
     data['neck']['channels'] = 16
     data['depth'].update(min_m=1.0, max_m=25.0, bins=16)
-    data['lift']['channels'] = 8
+    data['view_transform']['channels'] = 8
+    data['memory']['channels'] = 8
     data['bev_encoder'].update(widths=[8, 12], channels=8)
-    for head in ('occupancy', 'objects', 'motion'):
+    for head in ('occupancy', 'objects', 'motion', 'trajectories'):
         data['heads'][head]['channels'] = 8
     data['heads']['objects'].update(score_threshold=0.05, max_objects=20)
     return ModelConfig.model_validate(data)

@@ -18,11 +18,13 @@ from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.distortion import Distortion
 from bev_perception.geometry.pose import make_pose
 from bev_perception.model.bev_encoder import BevEncoder
-from bev_perception.model.bev_model import BevModel, create_lift_splat
+from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import ModelConfig
+from bev_perception.model.memory import MemoryMotion
 from bev_perception.model.normalise import Normalise
 from bev_perception.model.outputs import HEADS, ModelOutputs
-from bev_perception.model.view_transform import LiftMatrix, splat
+from bev_perception.model.parts import create_view_transform
+from bev_perception.model.view_transform import RigMatrices
 
 NANO = Path(__file__).resolve().parents[2] / 'models' / 'nano' / 'model.yaml'
 OCCUPANCY = {'occupancy_logits', 'semantic_logits'}
@@ -45,7 +47,9 @@ def small_config(
     data['grid'].update(x_m=x_m, y_m=y_m, resolution_m=resolution_m)
     data['neck']['channels'] = 16
     data['depth'].update(min_m=1.0, max_m=15.0, bins=14)
-    data['lift']['channels'] = 8
+    data['view_transform']['channels'] = 8
+    data['memory']['channels'] = 8
+    data['heads']['trajectories'].update(channels=8, steps=steps)
     data['bev_encoder'].update(widths=[8, 12], channels=8)
     heads = data['heads']
     for head in ('occupancy', 'objects', 'motion'):
@@ -81,9 +85,10 @@ def quaternion_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.append(vector, a[3] * b[3] - a[:3] @ b[:3])
 
 
-def build_lift(config: ModelConfig, rigs: list[list[Camera]]) -> LiftMatrix:
-    lift_splat = create_lift_splat(config)
-    return LiftMatrix.collate([lift_splat.build(rig, [None] * len(rig)) for rig in rigs])
+def build_lift(config: ModelConfig, rigs: list[list[Camera]]) -> RigMatrices:
+    transform = create_view_transform(config)
+    matrices = [transform.build(rig) for rig in rigs]
+    return type(matrices[0]).collate(matrices)
 
 
 def random_images(config: ModelConfig, batch: int, cameras: int, seed: int = 0) -> Tensor:
@@ -98,7 +103,11 @@ def fresh_model(config: ModelConfig, seed: int = 0) -> BevModel:
     return BevModel(config).eval()
 
 
-ALL_OUTPUTS = [item.name for item in dataclasses.fields(ModelOutputs)]
+ALL_OUTPUTS = [
+    item.name
+    for item in dataclasses.fields(ModelOutputs)
+    if not item.name.startswith('trajectory')  # of objects: see `forecast`
+]
 
 
 def present(outputs: ModelOutputs) -> dict[str, Tensor]:
@@ -115,7 +124,7 @@ def assert_same(a: dict[str, Tensor], b: dict[str, Tensor], tolerance: float) ->
 
 
 @torch.inference_mode()
-def run(model: BevModel, images: Tensor, mask: Tensor, lift: LiftMatrix) -> dict[str, Tensor]:
+def run(model: BevModel, images: Tensor, mask: Tensor, lift: RigMatrices) -> dict[str, Tensor]:
     """All outputs by name."""
     return present(model(images, mask, lift))
 
@@ -148,6 +157,7 @@ def test_any_number_of_cameras_any_size_any_grid(case: int) -> None:
         'log_size': (3,),
         'yaw_sin_cos': (2,),
         'velocity': (2,),
+        'existence_logits': (1,),
         'motion_logits': (frames,),
         'motion_flow': (frames, 2),
     }
@@ -199,13 +209,18 @@ def test_no_camera_at_all_gives_zero_features_and_the_priors() -> None:
     images = torch.full((1, 3, 3, config.input.height, config.input.width), math.nan)
     mask = torch.zeros(1, 3, dtype=torch.bool)
     lift = build_lift(config, [ring(config, 3)])
-    context, depth = model.encode(images, mask)
-    assert context.shape[1:3] == (3, config.lift.channels)
+    features = model.encode(images, mask)
+    context, depth = features.context, features.depth
+    assert depth is not None
+    assert context.shape[1:3] == (3, config.view_transform.channels)
     assert not context.any() and not depth.any()
-    assert not splat(context, depth, lift).any()
+    assert not model.lift(features, mask, lift).any()
     outputs = run(model, images, mask, lift)
     # A fresh network maps zero to its output biases: the priors, each in its own channel.
-    for name in ('occupancy_logits', 'semantic_logits', 'heatmap_logits', 'motion_logits'):
+    for name in (
+        'occupancy_logits', 'semantic_logits', 'heatmap_logits', 'existence_logits',
+        'motion_logits',
+    ):  # fmt: skip
         probability = torch.sigmoid(outputs[name])
         torch.testing.assert_close(probability, torch.full_like(probability, 0.1))
     size = torch.exp(outputs['log_size'])[0, :, 3, 4]
@@ -243,12 +258,30 @@ def test_evaluation_is_deterministic() -> None:
 def test_gradient_reaches_every_parameter(training: bool) -> None:
     config = small_config()
     model = fresh_model(config).train(training)
+    for parameter in model.parameters():
+        if not bool(
+            parameter.any()
+        ):  # nothing behind a layer of zeros has a gradient yet
+            torch.nn.init.normal_(parameter, std=0.01)
     mask = torch.tensor([[True, True, False], [True, True, True]])
     lift = build_lift(config, [ring(config, 3, seed) for seed in range(2)])
-    outputs = model(random_images(config, 2, 3), mask, lift)
+    # Two frames, so that the memory has something to remember; paths for two objects.
+    images = random_images(config, 2, 3)
+    bev = model.lift(model.encode(images, mask), mask, lift)
+    motion = MemoryMotion.none(2, 1)
+    _, state = model.remember(bev, None, motion)
+    motion = dataclasses.replace(motion, keep=torch.ones(2, 1, dtype=torch.bool))
+    bev, state = model.remember(0.5 * bev, state, motion)
+    encoded = model.bev_encoder(bev)
+    outputs = present(model.decode(encoded, HEADS - {'trajectories'}))
+    outputs['logits'], outputs['offsets'] = model.forecast(
+        encoded, torch.rand(2, 2, 4), torch.rand(2, 2, 2)
+    )
+    assert state is not None
+    outputs['state'] = state.features
     generator = torch.Generator().manual_seed(0)
     loss = torch.zeros(())
-    for tensor in present(outputs).values():
+    for tensor in outputs.values():
         loss = loss + (tensor * torch.randn(tensor.shape, generator=generator)).sum()
     loss.backward()
     for name, parameter in model.named_parameters():
@@ -272,9 +305,9 @@ def test_heads_that_are_not_asked_for_are_not_computed(
     config = small_config()
     model = fresh_model(config)
     modules = {
-        'occupancy': model.occupancy_head,
-        'objects': model.object_head,
-        'motion': model.motion_head,
+        'occupancy': model.heads.occupancy,
+        'objects': model.heads.objects,
+        'motion': model.heads.motion,
     }
     ran = []
     for name, module in modules.items():
@@ -282,7 +315,7 @@ def test_heads_that_are_not_asked_for_are_not_computed(
     lift = build_lift(config, [ring(config, 2)])
     images, mask = random_images(config, 1, 2), torch.ones(1, 2, dtype=torch.bool)
     whole = run(model, images, mask, lift)
-    assert set(ran) == HEADS
+    assert set(ran) == HEADS - {'trajectories'}
     ran.clear()
     with torch.inference_mode():
         some = model(images, mask, lift, heads=frozenset(heads))
@@ -295,9 +328,10 @@ def test_heads_that_are_not_asked_for_are_not_computed(
 def test_channels_of_every_head_are_in_the_documented_order() -> None:
     config = small_config(objects=3, semantics=2, steps=2)
     model = fresh_model(config)
-    for head in (model.occupancy_head, model.object_head, model.motion_head):
-        torch.nn.init.zeros_(head.out.weight)
-        bias = head.out.bias
+    for head in (model.heads.occupancy, model.heads.objects, model.heads.motion):
+        out = head.out
+        torch.nn.init.zeros_(out.weight)
+        bias = out.bias
         assert bias is not None
         bias.data = torch.arange(float(len(bias)))
     bev = torch.randn(1, config.bev_encoder.channels, 4, 5)
@@ -312,6 +346,7 @@ def test_channels_of_every_head_are_in_the_documented_order() -> None:
         'log_size': [6, 7, 8],
         'yaw_sin_cos': [9, 10],
         'velocity': [11, 12],
+        'existence_logits': [13],
         'motion_logits': [0, 1, 2],
         'motion_flow': [[3, 4], [5, 6], [7, 8]],
     }
@@ -321,7 +356,7 @@ def test_channels_of_every_head_are_in_the_documented_order() -> None:
 def test_what_happens_in_a_cell_stays_around_it(size_y: int, size_x: int) -> None:
     config = small_config()
     model = fresh_model(config, seed=5)
-    still = torch.zeros(1, config.lift.channels, size_y, size_x)
+    still = torch.zeros(1, config.view_transform.channels, size_y, size_x)
     touched = still.clone()
     iy, ix = 9, 40
     touched[0, :, iy, ix] = 3.0
@@ -339,7 +374,9 @@ def test_features_reach_the_view_transform_without_copies() -> None:
     model = fresh_model(config)
     images = random_images(config, 2, 3)
     for mask in (torch.ones(2, 3, dtype=torch.bool), torch.tensor([[True, False, True]] * 2)):
-        for tensor in model.encode(images, mask):
+        features = model.encode(images, mask)
+        for tensor in (features.context, features.depth):
+            assert tensor is not None
             assert tensor.permute(0, 1, 3, 4, 2).is_contiguous()
     lift = build_lift(config, [ring(config, 3)] * 2)
     outputs = run(model, images, mask, lift)
@@ -363,9 +400,12 @@ def test_reduced_precision_with_a_masked_camera() -> None:
 
 def test_depth_is_a_distribution() -> None:
     config = small_config()
-    depth = fresh_model(config).encode(
-        random_images(config, 1, 2), torch.ones(1, 2, dtype=torch.bool)
-    )[1]
+    depth = (
+        fresh_model(config)
+        .encode(random_images(config, 1, 2), torch.ones(1, 2, dtype=torch.bool))
+        .depth
+    )
+    assert depth is not None
     assert bool((depth >= 0).all())
     torch.testing.assert_close(depth.sum(2), torch.ones_like(depth[:, :, 0]))
 

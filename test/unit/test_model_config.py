@@ -49,6 +49,28 @@ def test_shipped_description() -> None:
     assert not config.training.trained
 
 
+@pytest.mark.parametrize('name', ['nano', 'base', 'large'])
+def test_every_preset_is_a_valid_description(name: str) -> None:
+    config = load_model_config(NANO.parents[1] / name / 'model.yaml')
+    assert config.name == name
+    assert config.heads.names == {'occupancy', 'objects', 'motion', 'trajectories'}
+
+
+def test_heads_have_rasters_of_their_own() -> None:
+    near = {'x_m': [-15.0, 15.0], 'y_m': [-10.0, 10.0], 'resolution_m': 0.25}
+    config = parse_model_config(changed('heads.motion.grid', near), 'x')
+    assert config.head_grid('motion') == BevGrid(-15.0, -10.0, 0.25, 120, 80)
+    assert config.head_grid('objects') == config.head_grid('occupancy') == config.bev_grid()
+
+
+def test_depth_is_not_needed_by_every_view_transform() -> None:
+    data = content()
+    del data['depth']
+    data['view_transform'] |= {'kind': 'bilinear', 'levels': 4}
+    config = parse_model_config(yaml.safe_dump(data), 'x')
+    assert config.depth is None
+
+
 def test_yaml_round_trip() -> None:
     config = load_model_config(NANO)
     again = parse_model_config(config.to_yaml(), 'again')
@@ -70,7 +92,7 @@ def test_canonical_form_ignores_order_and_comments_but_no_value() -> None:
         ('backbon', {'name': 'resnet18'}, "'backbon' is unknown; did you mean 'backbone'?"),
         ('input.widht', 352, "'input.widht' is unknown; did you mean 'width'?"),
         ('heads.objects.score_treshold', 0.1, "did you mean 'score_threshold'?"),
-        ('heads.zzz', 1, 'valid are occupancy, semantics, objects, motion'),
+        ('heads.zzz', 1, 'valid are occupancy, semantics, objects, motion, trajectories'),
         ('depth.bins', ..., "'depth.bins' is missing"),
         ('heads', ..., "'heads' is missing"),
         ('depth.bins', 'many', "'depth.bins': input should be a valid integer"),
@@ -85,7 +107,21 @@ def test_canonical_form_ignores_order_and_comments_but_no_value() -> None:
         ('backbone.name', 'resnet19', "no backbone 'resnet19'; did you mean 'resnet"),
         ('grid.x_m', [50, -50], "'grid.x_m': must be [low, high] with low < high"),
         ('grid.resolution_m', 0.3, 'not a whole number of cells'),
-        ('lift.z_range_m', [2, 2], "'lift.z_range_m': must be [low, high]"),
+        ('view_transform.z_range_m', [2, 2], "'view_transform.z_range_m': must be [low, high]"),
+        ('view_transform.chanels', 3, "'view_transform.chanels' is unknown; did you mean 'chan"),
+        ('view_transform.levels', 3, "'view_transform.levels' is unknown; valid are kind"),
+        ('view_transform.kind', ..., "'view_transform' needs a 'kind'"),
+        ('view_transform.kind', 'lss', "is of no known kind 'lss'; choose from 'lift_splat'"),
+        ('memory.slots', 2, "'memory.slots' is unknown; valid are kind, channels"),
+        ('depth', ..., "the model: view transform 'lift_splat' needs section 'depth'"),
+        ('heads.motion.size', 'big', "'heads.motion.size': input should be 'full' or 'efficient'"),
+        ('heads.objects', ..., "'heads': trajectories need objects"),
+        ('heads.semantics', ..., "'heads': occupancy and semantics need each other"),
+        (
+            'heads.motion.grid',
+            {'x_m': [0, 1], 'y_m': [0, 1], 'resolution_m': 0.3},
+            "'heads.motion.grid.resolution_m': grid: x range [0.0, 1.0) is not a whole number",
+        ),
         ('bev_encoder.widths', [], "'bev_encoder.widths'"),
         ('heads.objects.classes', [], "'heads.objects.classes'"),
         ('heads.objects.classes', ['car', 'bus', 'car'], 'names twice: car'),
@@ -94,7 +130,7 @@ def test_canonical_form_ignores_order_and_comments_but_no_value() -> None:
         ('heads.objects.nms_radius_m', -1, "'heads.objects.nms_radius_m'"),
         ('heads.motion.steps', 0, "'heads.motion.steps'"),
         ('heads.motion.threshold', 1.0, "'heads.motion.threshold'"),
-        ('format', 2, "'format': input should be less than or equal to 1, got 2"),
+        ('format', 1, "'format': input should be greater than or equal to 2, got 1"),
         ('name', 'na/no', "'name': string should match pattern"),
         ('version', 0.1, "'version': input should be a valid string, got 0.1"),
         ('training.description', 'two\nlines', "'training.description': string should match"),

@@ -21,7 +21,7 @@ from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.distortion import Distortion
 from bev_perception.geometry.pose import make_pose
 from bev_perception.model import folder as folder_module
-from bev_perception.model.bev_model import BevModel, create_lift_splat
+from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import ModelConfig
 from bev_perception.model.folder import load_model, save_model
 
@@ -31,7 +31,7 @@ NANO = Path(__file__).resolve().parents[2] / 'models' / 'nano'
 def tiny_config() -> ModelConfig:
     data = yaml.safe_load((NANO / 'model.yaml').read_text())
     data['neck']['channels'] = 8
-    data['lift']['channels'] = 4
+    data['view_transform']['channels'] = 4
     data['bev_encoder'].update(widths=[4], channels=4)
     for head in ('occupancy', 'objects', 'motion'):
         data['heads'][head]['channels'] = 4
@@ -266,7 +266,7 @@ def test_shipped_model_is_small_and_says_that_it_is_untrained() -> None:
     loaded = load_model(NANO)
     assert not loaded.config.training.trained
     assert 'untrained' in loaded.config.training.description
-    assert sum(path.stat().st_size for path in NANO.iterdir()) < 7.2e6
+    assert sum(path.stat().st_size for path in NANO.iterdir()) < 7.3e6
     assert not list(loaded.model.backbone.get_submodule('layer3').children())[2:]
     assert not hasattr(loaded.model.backbone, 'layer4')
 
@@ -302,7 +302,7 @@ def test_shipped_model_shows_something_on_any_images(seed: int) -> None:
         optical = make_pose([0, 0, 0], [-0.5, 0.5, -0.5, 0.5])
         pose = make_pose([0, 0, 1.5], turn) @ optical
         rig.append(Camera(f'c{index}', 'c', 352, 128, K, Distortion('none', ()), pose))
-    lift = create_lift_splat(config).build(rig)
+    lift = loaded.model.view_transform.build(rig)
     with torch.inference_mode():
         outputs = loaded.model(images, torch.ones(1, 6, dtype=torch.bool), lift)
     objects = count_objects(torch.sigmoid(outputs.heatmap_logits)[0].numpy(), config)

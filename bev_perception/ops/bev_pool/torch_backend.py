@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
+from bev_perception.ops.bev_pool.bag import weighted_bag
 from bev_perception.ops.bev_pool.entries import SparseEntries
 
 
@@ -31,11 +31,4 @@ def bev_pool(features: Tensor, depth: Tensor, entries: SparseEntries) -> Tensor:
         )
     # index_select takes int32 indices and is two to three times faster than take or gather here.
     weights = depth.reshape(-1).index_select(0, entries.depth_index).to(features.dtype)
-    return embedding_bag(
-        entries.pixel_index,
-        features,
-        entries.cell_offsets,
-        mode='sum',
-        per_sample_weights=weights,
-        include_last_offset=True,
-    )
+    return weighted_bag(features, entries.pixel_index, weights, entries.cell_offsets)

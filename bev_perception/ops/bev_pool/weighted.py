@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.nn.functional import embedding_bag
+
+from bev_perception.ops.bev_pool.bag import weighted_bag
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +138,8 @@ def weighted_pool(
             f'weighted_pool: expected features [R, C] and {len(entries.weight)} weights, got '
             f'{tuple(features.shape)} and {tuple(weights.shape)}'
         )
-    return embedding_bag(
-        entries.row_index,
-        features,
-        entries.cell_offsets,
-        mode='sum',
-        per_sample_weights=weights.to(features.dtype),
-        include_last_offset=True,
+    return weighted_bag(
+        features, entries.row_index, weights.to(features.dtype), entries.cell_offsets
     )
 
 

@@ -1,0 +1,136 @@
+"""Parameters and operations of a model, part by part."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bev_perception.bench.surround_rig import surround_rig
+from bev_perception.model.bev_model import BevModel
+from bev_perception.model.config import ModelConfig, load_model_config
+from bev_perception.model.memory import MemoryMotion
+
+OBJECTS = 50  # for which paths are predicted
+_OPERATIONS_PER_MAC = 2
+
+
+@dataclass(frozen=True)
+class PartSize:
+    """What one part of a model takes for a frame of six cameras.
+
+    Attributes:
+        name: of the part.
+        parameters: learned numbers.
+        macs: multiplications with addition, of convolutions and matrix products.
+    """
+
+    name: str
+    parameters: int
+    macs: int
+
+
+def part_sizes(config: ModelConfig, cameras: int = 6) -> tuple[PartSize, ...]:
+    """Returns the parts of a model in the order in which they run.
+
+    Memory is counted in the middle of a drive, trajectories for 50 objects. Sums over the entries
+    of sparse matrices are not counted; they have no dense products.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = BevModel(config).eval()
+    parts = _parts(model)
+    macs = dict.fromkeys(parts, 0)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        for name, modules in parts.items():
+            for module in modules:
+                _count(module, name, macs, counter)
+        _run(model, cameras)
+    return tuple(
+        PartSize(
+            name, sum(p.numel() for module in modules for p in module.parameters()), macs[name]
+        )
+        for name, modules in parts.items()
+    )
+
+
+def _count(module: nn.Module, name: str, macs: dict[str, int], counter: FlopCounterMode) -> None:
+    """Adds what a module computes to the count of its part, whenever it is called."""
+    before: list[int] = []
+
+    def enter(*_: Any) -> None:
+        before.append(counter.get_total_flops())
+
+    def leave(*_: Any) -> None:
+        macs[name] += (counter.get_total_flops() - before.pop()) // _OPERATIONS_PER_MAC
+
+    module.register_forward_pre_hook(enter)
+    module.register_forward_hook(leave)
+
+
+def _run(model: BevModel, cameras: int) -> None:
+    """Runs every part once on a frame that has a past."""
+    config = model.config
+    width, height = config.input.width, config.input.height
+    rig = (surround_rig(width, height) * (cameras // 6 + 1))[:cameras]
+    matrices = model.view_transform.build(rig)
+    images = torch.zeros(1, cameras, 3, height, width, dtype=torch.uint8)
+    mask = torch.ones(1, cameras, dtype=torch.bool)
+    radar = None
+    if config.radar is not None:
+        radar = torch.zeros(1, config.radar.features + 1, *config.bev_grid().shape)
+    bev = model.lift(model.encode(images, mask), mask, matrices, radar)
+    if model.memory is not None:
+        motion = MemoryMotion.none(1, model.memory.slots, bev.device)
+        bev, _ = model.remember(bev, None, motion)
+    encoded: Tensor = model.bev_encoder(bev)
+    model.decode(encoded, model.heads.names)
+    if config.heads.trajectories is not None:
+        model.forecast(encoded, torch.zeros(1, OBJECTS, 4), torch.zeros(1, OBJECTS, 2))
+
+
+def _parts(model: BevModel) -> dict[str, list[nn.Module]]:
+    """Returns the modules of each part, by the name that people know it by."""
+    parts = {
+        'backbone': ['backbone'],
+        'neck and depth': ['neck', 'depth_head'],
+        'view transform': ['view_transform', 'radar', 'coverage'],
+        'memory': ['memory'],
+        'BEV encoder': ['bev_encoder'],
+        **{f'{name} head': [f'heads.{name}'] for name in sorted(model.heads.names)},
+    }
+    modules = dict(model.named_modules())
+    return {
+        name: [modules[path] for path in paths if path in modules] for name, paths in parts.items()
+    }
+
+
+def as_table(config: ModelConfig, parts: Sequence[PartSize]) -> str:
+    """Returns a table of the parts and their sum."""
+    rows = [*parts, PartSize('all', sum(p.parameters for p in parts), sum(p.macs for p in parts))]
+    head = f'{config.name}: {config.input.width} x {config.input.height} x 6 cameras'
+    lines = [f'{head:<34}{"parameters":>12}{"GMAC":>9}']
+    lines += [
+        f'  {row.name:<32}{row.parameters / 1e6:>10.3f} M{row.macs / 1e9:>9.2f}' for row in rows
+    ]
+    return '\n'.join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `bev bench model`."""
+    parser.add_argument(
+        'model', type=Path, nargs='+', metavar='MODEL', help='model folder or model.yaml'
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints the size of each model; returns the exit code."""
+    for path in args.model:
+        config = load_model_config(path / 'model.yaml' if path.is_dir() else path)
+        print(as_table(config, part_sizes(config)))
+    return 0

@@ -1,0 +1,110 @@
+"""Labels of the frames of synthetic drives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.geometry.camera import Camera
+from bev_perception.geometry.grid import BevGrid
+from bev_perception.geometry.grid_lookup import looked_up
+from bev_perception.geometry.pose import transform
+from bev_trainer.dataset.reader import Drive
+from bev_trainer.labels.bev import BEV_LAYERS, UNIONS, layers_of, semantic_bev
+from bev_trainer.labels.boxes import BoxArray
+from bev_trainer.labels.future import trajectories
+from bev_trainer.targets.labels import ObjectLabels
+from bev_trainer.world.classes import SemanticClass
+
+_STATIC = (SemanticClass.BUILDING, SemanticClass.VEGETATION, SemanticClass.STRUCTURE)
+_OBSTACLE_Z_M = (0.3, 3.0)  # higher than a kerb, lower than what one drives under
+_RANGE_M = 150.0  # road users farther away are no concern of any grid
+
+
+class DriveFrame:
+    """Labels of one label frame of a drive (`bev_trainer.targets.FrameLabels`).
+
+    Args:
+        drive: open drive file.
+        frame: one of its label frames.
+        min_pixels: a road user counts as visible when a camera shows as many pixels of it.
+    """
+
+    def __init__(self, drive: Drive, frame: int, min_pixels: int) -> None:
+        self._drive, self._frame, self._min_pixels = drive, frame, min_pixels
+
+    def objects(self, times_s: tuple[float, ...]) -> ObjectLabels:
+        """Returns the road users, their ways at times relative to the frame, 0 first."""
+        drive, frame = self._drive, self._frame
+        boxes = drive.boxes(frame)
+        ways = trajectories(drive, frame, times_s)
+        near = np.linalg.norm(boxes.center_m[:, :2], axis=-1) < _RANGE_M
+        boxes = boxes.selected(near)
+        rows = boxes.instance.astype(np.int64) - 1
+        valid = ways.valid[near]
+        pixels = drive.objects.visible_pixels[rows, frame].max(axis=-1, initial=0)
+        return ObjectLabels(
+            label=rows + 1,
+            class_name=tuple(SemanticClass(kind).label for kind in boxes.class_id),
+            center_m=boxes.center_m,
+            size_m=boxes.size_m,
+            yaw_rad=boxes.yaw_rad,
+            velocity_mps=boxes.velocity_mps,
+            path_m=np.where(valid[..., None], ways.xy_m[near], np.nan).transpose(1, 0, 2),
+            path_yaw_rad=ways.yaw_rad[near].T,
+            visible=pixels >= self._min_pixels,
+        )
+
+    def layer(self, name: str, grid: BevGrid) -> NDArray[np.bool_] | None:
+        """Returns bool [Y, X] where a semantic layer is; None if there is none of that name."""
+        if name not in BEV_LAYERS and name not in UNIONS:
+            return None
+        drive, frame = self._drive, self._frame
+        boxes: BoxArray = drive.boxes(frame)
+        semantic = semantic_bev(drive.ground, drive.world_T_base[frame], boxes, grid)
+        return np.asarray(layers_of(semantic, (name,))[0], np.bool_)
+
+    def obstacles(self, grid: BevGrid) -> NDArray[np.bool_]:
+        """Returns bool [Y, X] where a camera shows a house, a plant, a pole or the like."""
+        drive, frame = self._drive, self._frame
+        found = np.zeros(grid.shape, np.bool_)
+        motions = drive.base_T_camera_base(frame)
+        for index, camera in enumerate(drive.cameras):
+            static = np.isin(drive.classes(frame, index), _STATIC)
+            depth_m = drive.depth_m(frame, index)
+            static &= depth_m > 0
+            points = _points(camera, static, depth_m)
+            points = transform(motions[index] @ camera.base_T_camera, points)
+            low, high = _OBSTACLE_Z_M
+            points = points[(points[:, 2] > low) & (points[:, 2] < high)]
+            iy, ix, inside = grid.to_cell(points[:, 0], points[:, 1])
+            found[iy[inside], ix[inside]] = True
+        return found
+
+    def observed(self, grid: BevGrid) -> NDArray[np.bool_]:
+        """Returns bool [Y, X] which cells some camera sees; none outside the label grid."""
+        seen = self._drive.observed(self._frame).any(axis=0).astype(np.float32)
+        return looked_up(seen, self._drive.label_grid, grid) > 0
+
+    def depth_m(self, camera: int) -> NDArray[np.float32]:
+        """Returns [H, W] depth of a camera's pixels; see `Shot.depth_m`."""
+        return self._drive.depth_m(self._frame, camera)
+
+
+def _points(
+    camera: Camera, which: NDArray[np.bool_], depth_m: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Returns [n, 3] in the camera's frame: what the chosen pixels show."""
+    v, u = np.nonzero(which)
+    rays = camera.rays(np.stack([u, v], axis=-1).astype(np.float64))
+    points = rays * depth_m[v, u, None].astype(np.float64)
+    return np.asarray(points[np.isfinite(points).all(axis=-1)])
+
+
+def label_frames(drive: Drive, horizon_s: float) -> Sequence[int]:
+    """Returns the label frames from which the drive goes on for at least `horizon_s`."""
+    stamps = drive.description.frame_stamps_ns
+    last_ns = stamps[-1] - round(horizon_s * 1e9)
+    return [frame for frame in drive.description.label_frames if stamps[frame] <= last_ns]

@@ -1,0 +1,72 @@
+"""A model run over a clip, and what it lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bev_perception.model.bev_model import BevModel
+from bev_perception.model.memory import MemoryState
+from bev_perception.model.outputs import ModelOutputs
+from bev_trainer.data.clip import Clip, ClipFrame
+from bev_trainer.losses.total import head_losses
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """What came of one frame of a clip.
+
+    Attributes:
+        outputs: of all heads.
+        paths: mode logits and offsets of the trajectory head at the targets' places.
+        losses: by name; empty for frames without targets.
+    """
+
+    outputs: ModelOutputs
+    paths: tuple[Tensor, Tensor] | None
+    losses: dict[str, Tensor]
+
+
+def run_clip(model: BevModel, clip: Clip, pos_weight: float = 2.0) -> list[FrameResult]:
+    """Returns the results of the frames that have targets, oldest first.
+
+    The memory goes from frame to frame as on the vehicle, and gradients go with it. Frames
+    without targets are run up to the memory only, without gradients.
+    """
+    results, state = [], None
+    for frame in clip.frames:
+        if frame.targets is None:
+            with torch.no_grad():
+                _, state = _remembered(model, clip, frame, state)[:2]
+            continue
+        bev, state, depth = _remembered(model, clip, frame, state)
+        encoded = model.bev_encoder(bev)
+        outputs = model.decode(encoded, model.heads.names)
+        paths = None
+        if frame.targets.places is not None and frame.targets.velocity is not None:
+            paths = model.forecast(encoded, frame.targets.places, frame.targets.velocity)
+        losses = head_losses(
+            outputs, frame.targets, paths=paths, depth=depth, pos_weight=pos_weight
+        )
+        results.append(FrameResult(outputs, paths, losses))
+    return results
+
+
+def mean_losses(results: list[FrameResult]) -> dict[str, Tensor]:
+    """Returns the mean of each loss over the frames that have it."""
+    names = dict.fromkeys(name for result in results for name in result.losses)
+    return {
+        name: torch.stack([r.losses[name] for r in results if name in r.losses]).mean()
+        for name in names
+    }
+
+
+def _remembered(
+    model: BevModel, clip: Clip, frame: ClipFrame, state: MemoryState | None
+) -> tuple[Tensor, MemoryState | None, Tensor | None]:
+    features = model.encode(frame.images, frame.camera_mask)
+    bev = model.lift(features, frame.camera_mask, clip.matrices)
+    bev, state = model.remember(bev, state, frame.motion)
+    return bev, state, features.depth
