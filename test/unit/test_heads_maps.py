@@ -177,6 +177,7 @@ def test_scales_carry_the_reach() -> None:
     assert reach(EfficientMotionHead(6, 8, 1).eval(), 64) == 63
 
 
+@torch.inference_mode()
 def test_attention_agrees_with_loops() -> None:
     torch.manual_seed(0)
     attention = Attention(8).double()
