@@ -149,11 +149,14 @@ def test_launch_passes_addresses_and_int32_on_the_current_stream(
     cupy = FakeCupy(from_external=from_external)
     monkeypatch.setitem(sys.modules, 'cupy', cupy)
     devices: list[Any] = []
+
+    def on_device(device: Any) -> Any:
+        devices.append(device)
+        return nullcontext()
+
     stream = SimpleNamespace(cuda_stream=1234)
     monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: stream)
-    monkeypatch.setattr(
-        torch.cuda, 'device', lambda device: (devices.append(device), nullcontext())[1]
-    )
+    monkeypatch.setattr(torch.cuda, 'device', on_device)
     rows, out = torch.zeros(3), torch.zeros(2, dtype=torch.float16)
     for _ in range(2):
         cuda_kernel.launch('bev_pool_rows<float, 2>', (7, 3), (rows, out, 5, -1))

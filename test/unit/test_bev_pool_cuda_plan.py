@@ -84,13 +84,14 @@ def test_every_row_has_one_warp_or_one_block(lengths: list[int]) -> None:
     plan = PoolPlan.of(index, index, offsets)
 
     # The assignment of the kernel, restated.
-    owned = [plan.order[block].item() for block in range(plan.long_rows)]
+    order = [int(row) for row in plan.order]
+    owned = order[: plan.long_rows]
     assert all(lengths[row] > LONG_INTERVAL for row in owned)
     for block in range(plan.long_rows, plan.blocks):
         for warp in range(WARPS):
             rank = plan.long_rows + (block - plan.long_rows) * WARPS + warp
             if rank < plan.rows:
-                owned.append(plan.order[rank].item())
+                owned.append(order[rank])
                 assert lengths[owned[-1]] <= LONG_INTERVAL
     assert sorted(owned) == list(range(len(lengths)))
     assert [lengths[row] for row in owned] == sorted(lengths, reverse=True)
@@ -133,12 +134,14 @@ def test_transposes_hold_the_same_entries(
 
     transposed = plan.transposed(pixels + spare)
     pixel = np.repeat(np.arange(pixels + spare), transposed.offsets.diff().numpy())
-    columns = (transposed.row_index.tolist(), pixel, transposed.weight_index.tolist())
-    assert sorted(zip(*columns, strict=True)) == given_entries
+    found = zip(
+        transposed.row_index.tolist(), pixel, transposed.weight_index.tolist(), strict=True
+    )
+    assert sorted(found) == given_entries
     by_weight = plan.weight_grad((pixels + spare) * bins)
     weight = np.repeat(np.arange((pixels + spare) * bins), by_weight.offsets.diff().numpy())
-    columns = (by_weight.cell_index.tolist(), by_weight.row_index.tolist(), weight)
-    assert sorted(zip(*columns, strict=True)) == given_entries
+    rows = zip(by_weight.cell_index.tolist(), by_weight.row_index.tolist(), weight, strict=True)
+    assert sorted(rows) == given_entries
 
 
 def test_gradient_plans_are_made_once_per_size() -> None:

@@ -43,7 +43,9 @@ def check_ptx(ptx: str) -> None:
     assert len(found) == len(all_instances()) == 22
     assert not re.search(r'\b(atom|red)\.', ptx)
     for name, body in found.items():
-        pack = int(re.search(r'Li(\d)E', name).group(1))
+        match = re.search(r'Li(\d)E', name)
+        assert match
+        pack = int(match.group(1))
         scalar_bytes = 4 if re.search(r'If', name) else 2
         widest = max(
             int(count or 1) * int(bits) // 8
