@@ -335,11 +335,17 @@ def test_stages_and_masked_cameras() -> None:
     absent: list[Camera | None] = [cameras[0], None, cameras[2]]
     with torch.inference_mode():
         features = model.encode(images, mask)
+        assert features.depth is not None
         bev = model.lift(features, mask, collated(model, [cameras, cameras]))
         fused, state = model.remember(bev, None, None)
         outputs = model.decode(fused)
         other = model.lift(features, torch.ones_like(mask), collated(model, [absent, cameras]))
-    assert features.depth is not None
+        depth = features.depth.clone()
+        context = features.context.clone()
+        depth[0, 1] = context[0, 1] = torch.nan
+        masked = model.lift(
+            ImageFeatures(context, depth), mask, collated(model, [cameras, cameras])
+        )
     assert features.context.shape == (2, 3, 64, 4, 6)
     torch.testing.assert_close(features.depth.sum(dim=2)[mask], torch.ones(5, 4, 6))
     assert not features.context[0, 1].any()
@@ -349,6 +355,7 @@ def test_stages_and_masked_cameras() -> None:
     assert outputs.semantic_logits is outputs.occupancy_logits
     assert outputs.occupancy_logits.isfinite().all()
     torch.testing.assert_close(bev, other)
+    torch.testing.assert_close(bev, masked)
 
 
 def test_normalisation_is_that_of_imagenet_on_plain_rgb() -> None:
