@@ -48,7 +48,7 @@ setup(
         'rosbags>=0.11,<0.12',
         'safetensors>=0.4',
         'scipy>=1.10',
-        'torch>=2.2',
+        'torch>=2.7',
     ],
     extras_require={
         # One of the two: that of the CUDA release that torch.version.cuda names.

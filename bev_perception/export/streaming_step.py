@@ -45,7 +45,7 @@ class StepInputs:
         if self.state is not None and self.motion is not None:
             tensors |= tensors_of(self.state, _STATE) | tensors_of(self.motion, _MOTION)
         if self.places is not None and self.velocity is not None:
-            tensors |= {'places': self.places, 'velocity': self.velocity}
+            tensors |= {'object_places': self.places, 'object_velocity': self.velocity}
         return tensors
 
 
@@ -87,7 +87,9 @@ class StreamingStep(nn.Module):
         encoded = model.bev_encoder(bev)
         outputs = model.decode(encoded, model.heads.names)
         found = tensors_of(outputs)
-        if 'places' in named:
-            logits, offsets_m = model.forecast(encoded, named['places'], named['velocity'])
+        if 'object_places' in named:
+            logits, offsets_m = model.forecast(
+                encoded, named['object_places'], named['object_velocity']
+            )
             found |= {'trajectory_logits': logits, 'trajectory_offsets_m': offsets_m}
         return found | following

@@ -1,0 +1,70 @@
+"""Every preset learns eight frames of the synthetic world by heart, with all of its heads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from bev_trainer.cli import main
+from bev_trainer.data.clip import Clip
+from bev_trainer.data.drive_clips import DriveClips
+from bev_trainer.data.drive_labels import label_frames
+from bev_trainer.dataset.reader import Drive
+from support.overfit import knowledge, learn
+
+from bev_perception.model.bev_model import BevModel
+from bev_perception.model.config import ModelConfig, load_model_config
+
+MODELS = Path(__file__).resolve().parents[2] / 'models'
+FRAMES = 8
+CLIP = 2  # frames that follow each other at half a second, so that the memory takes part
+
+
+@pytest.fixture(scope='module')
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Drive:
+    """Seven seconds of a robot's three cameras or so: what is asked is the same for any rig."""
+    folder = tmp_path_factory.mktemp('world') / 'set'
+    code = main(
+        [
+            'simulate', '--out', str(folder), '--scenes', '1', '--seconds', '7', '--seed', '7',
+            '--rig', 'robot_3', '--size', '352x128', '--weather', 'clear', '--workers', '1',
+        ]
+    )  # fmt: skip
+    assert code == 0
+    return Drive(next(iter(sorted((folder / 'drives').glob('*.zip')))))
+
+
+def clips_of(drive: Drive, config: ModelConfig, model: BevModel) -> Clip:
+    maker = DriveClips(config, model.view_transform, cameras=len(drive.cameras))
+    horizon_s = max(
+        config.heads.motion.steps * config.heads.motion.step_s if config.heads.motion else 0.0, 0.0
+    )
+    frames = label_frames(drive, horizon_s)[:FRAMES]
+    assert len(frames) == FRAMES
+    return Clip.collate(
+        [maker.clip(drive, frames[at : at + CLIP]) for at in range(0, FRAMES, CLIP)]
+    )
+
+
+@pytest.mark.parametrize(
+    ('preset', 'steps'),
+    [
+        ('nano', 150),
+        pytest.param('base', 200, marks=pytest.mark.slow),
+        pytest.param('large', 200, marks=pytest.mark.slow),
+    ],
+)
+def test_eight_frames_by_heart(preset: str, steps: int, drive: Drive) -> None:
+    torch.manual_seed(1)
+    config = load_model_config(MODELS / preset / 'model.yaml')
+    model = BevModel(config)
+    clips = clips_of(drive, config, model)
+    learn(model, clips, steps, 2e-3, print)
+    known = knowledge(model.eval(), clips)
+    print(known)
+    assert known.objects >= 8
+    assert known.occupancy_iou > 0.9 and known.semantic_iou > 0.9
+    assert known.missed == 0 and known.invented == 0
+    assert known.panoptic > 0.85
+    assert known.min_ade_m < 0.3
