@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support.memory_kinds import (
+    KINDS,
     STEP_NS,
     Kind,
     both_kinds,
@@ -82,10 +83,11 @@ def test_a_recorded_graph_streams_like_the_module(kind: Kind) -> None:
 
 @torch.no_grad()
 @pytest.mark.filterwarnings('ignore')
-@both_kinds
-def test_onnx_streams_like_the_module(kind: Kind, tmp_path: Path) -> None:
+@pytest.mark.parametrize('name', ['recurrent', pytest.param('ring', marks=pytest.mark.slow)])
+def test_onnx_streams_like_the_module(name: str, tmp_path: Path) -> None:
     pytest.importorskip('onnxscript')
     runtime = pytest.importorskip('onnxruntime')
+    kind = KINDS[name]
     memory = kind()
     state = memory.initial_state(1, 'cpu', torch.float32)
     example = inputs_of(random_bev(), state, MemoryMotion.none(1, memory.slots))
@@ -103,6 +105,6 @@ def test_onnx_streams_like_the_module(kind: Kind, tmp_path: Path) -> None:
 
     def step(*tensors: Tensor) -> Sequence[Any]:
         feed = zip(names, (tensor.numpy() for tensor in tensors), strict=True)
-        return session.run(None, {name: value for name, value in feed if name in used})
+        return session.run(None, {key: value for key, value in feed if key in used})
 
     check_stream(kind, memory, step)
