@@ -305,7 +305,7 @@ def test_lift_equals_the_published_rules_point_by_point() -> None:
     mask = torch.ones(1, 3, dtype=torch.bool)
     found = model.lift(ImageFeatures(context, depth), mask, matrices)
     parts = [lift_by_hand(c, context[0, n], depth[0, n], SMALL) for n, c in enumerate(originals)]
-    expected = sum(bev for bev, _ in parts)
+    expected = torch.stack([bev for bev, _ in parts]).sum(dim=0)
     assert sum(below for _, below in parts) > 20
     assert int((expected != 0).any(dim=0).sum()) > 100
     torch.testing.assert_close(found[0].double(), expected, rtol=0, atol=1e-4)
