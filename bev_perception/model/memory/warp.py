@@ -72,7 +72,7 @@ def bilinear_taps(source_T_target: Tensor, grid: BevGrid) -> Taps:
     columns, weights_x = _axis_taps(place[:, 0], grid.size_x)
     rows, weights_y = _axis_taps(place[:, 1], grid.size_y)
     cells = grid.size_x * grid.size_y
-    first = torch.arange(len(transform), device=device, dtype=torch.int32) * cells
+    first = torch.arange(transform.shape[0], device=device, dtype=torch.int32) * cells
     index = rows[..., :, None] * grid.size_x + columns[..., None, :]
     index = index + first[:, None, None, None, None]
     weight = weights_y[..., :, None] * weights_x[..., None, :]
