@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -147,6 +147,7 @@ def test_any_number_of_cameras_any_size_any_grid(case: int) -> None:
     lift = build_lift(config, [ring(config, cameras, seed) for seed in range(batch)])
     outputs = run(model, random_images(config, batch, cameras), mask, lift)
     grid, heads = config.bev_grid().shape, config.heads
+    assert heads.motion and heads.semantics and heads.objects
     frames = heads.motion.steps + 1
     shapes = {
         'occupancy_logits': (1,),
@@ -329,7 +330,7 @@ def test_channels_of_every_head_are_in_the_documented_order() -> None:
     config = small_config(objects=3, semantics=2, steps=2)
     model = fresh_model(config)
     for head in (model.heads.occupancy, model.heads.objects, model.heads.motion):
-        out = head.out
+        out = cast('torch.nn.Conv2d', head.out)
         torch.nn.init.zeros_(out.weight)
         bias = out.bias
         assert bias is not None

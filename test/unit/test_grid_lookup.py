@@ -15,8 +15,8 @@ def test_restated_cell_by_cell(seed: int) -> None:
     rng = np.random.default_rng(seed)
     source, target = (
         BevGrid(
-            *rng.uniform(-9, 3, 2), rng.uniform(0.2, 1.5), int(rng.integers(1, 9)),
-            int(rng.integers(1, 9)),
+            float(rng.uniform(-9, 3)), float(rng.uniform(-9, 3)), float(rng.uniform(0.2, 1.5)),
+            int(rng.integers(1, 9)), int(rng.integers(1, 9)),
         )
         for _ in range(2)
     )  # fmt: skip

@@ -45,7 +45,7 @@ def test_shipped_description() -> None:
     config = load_model_config(NANO)
     assert config.bev_grid() == BevGrid(-50.0, -50.0, 0.5, 200, 200)
     assert config.feature_size() == (16, 44)
-    assert config.depth.bins == 59
+    assert config.depth is not None and config.depth.bins == 59
     assert not config.training.trained
 
 

@@ -274,6 +274,7 @@ def test_shipped_model_is_small_and_says_that_it_is_untrained() -> None:
 def count_objects(scores: np.ndarray, config: ModelConfig) -> int:
     """Peaks of [K, Y, X] scores above the threshold, best first, none too close to a better."""
     section, resolution_m = config.heads.objects, config.grid.resolution_m
+    assert section is not None
     order = np.argsort(-scores.max(0), axis=None)
     kept: list[np.ndarray] = []
     for index in order:
@@ -307,6 +308,7 @@ def test_shipped_model_shows_something_on_any_images(seed: int) -> None:
         outputs = loaded.model(images, torch.ones(1, 6, dtype=torch.bool), lift)
     objects = count_objects(torch.sigmoid(outputs.heatmap_logits)[0].numpy(), config)
     assert 5 <= objects <= 50
+    assert config.heads.motion is not None
     moving = (torch.sigmoid(outputs.motion_logits)[0] > config.heads.motion.threshold).float()
     share = moving.mean(dim=(1, 2))
     assert bool((share > 0.001).all()) and bool((share < 0.5).all()), share

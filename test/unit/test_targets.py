@@ -60,7 +60,7 @@ class HandMade:
     def layer(self, name: str, grid: BevGrid) -> NDArray[np.bool_] | None:
         return None if name == 'crossing' else grid.cell_centers()[..., 1] < 3.0
 
-    def obstacles(self, grid: BevGrid) -> NDArray[np.bool_] | None:
+    def obstacles(self, grid: BevGrid) -> NDArray[np.bool_]:
         return np.abs(grid.cell_centers()[..., 1] - 7.0) < 0.5
 
     def observed(self, grid: BevGrid) -> NDArray[np.bool_]:
@@ -95,7 +95,7 @@ def test_occupancy_by_hand() -> None:
 
 def test_free_ground_is_not_known_where_walls_are_not() -> None:
     labels = HandMade()
-    labels.obstacles = lambda grid: None  # type: ignore[method-assign]
+    labels.obstacles = lambda grid: None  # type: ignore[method-assign,assignment,return-value]
     target = occupancy_target(labels, road_users(), GRID)
     assert (target == 0).sum() == 0 and at(target, 5.0, 2.0) == 1
 
@@ -115,6 +115,7 @@ def test_objects_decode_to_what_they_were() -> None:
     van = found[0]
     np.testing.assert_allclose(van.center_m, (5.0, 2.0, 1.0), atol=1e-5)
     np.testing.assert_allclose(van.size_m, (4.0, 2.0, 2.0), rtol=1e-5)
+    assert van.velocity_mps is not None
     np.testing.assert_allclose(van.velocity_mps, (4.0, 0.0), atol=1e-6)
 
 

@@ -85,7 +85,7 @@ class DriveFrame:
 
     def observed(self, grid: BevGrid) -> NDArray[np.bool_]:
         """Returns bool [Y, X] which cells some camera sees; none outside the label grid."""
-        seen = self._drive.observed(self._frame).any(axis=0).astype(np.float32)
+        seen = np.asarray(self._drive.observed(self._frame).any(axis=0), np.float32)
         return looked_up(seen, self._drive.label_grid, grid) > 0
 
     def depth_m(self, camera: int) -> NDArray[np.float32]:
