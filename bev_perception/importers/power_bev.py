@@ -32,7 +32,7 @@ class _CallbackName:
     """Stands for a class of Lightning that old checkpoints use as a key, and for nothing else."""
 
 
-LIGHTNING_KEYS = [
+LIGHTNING_KEYS: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
     (_CallbackName, 'pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint'),
 ]
 

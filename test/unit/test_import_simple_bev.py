@@ -220,13 +220,14 @@ def test_voxels_are_the_mean_of_the_cameras_that_see_them(seed: int) -> None:
                     grid.y_min_m + (grid.size_y - right - 0.5) * grid.resolution_m,
                     lift.top_m - (level + 0.5) * lift.level_height_m,
                 ]
-                parts = [
-                    sampled(features[0, n].numpy(), camera, point)
-                    for n, camera in enumerate(cameras)
-                    if camera is not None and mask[0, n]
-                ]
-                parts = [part for part in parts if part is not None]
-                expected = sum(parts, np.zeros(3)) / (len(parts) + 1e-6)
+                total, count = np.zeros(3), 0
+                for n, camera in enumerate(cameras):
+                    if camera is None or not mask[0, n]:
+                        continue
+                    part = sampled(features[0, n].numpy(), camera, point)
+                    if part is not None:
+                        total, count = total + part, count + 1
+                expected = total / (count + 1e-6)
                 found = volume[0, level * 3 : level * 3 + 3, ahead, right].numpy()
                 np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -354,12 +355,11 @@ def test_stages_one_after_the_other(small: SimpleBev) -> None:
         outputs = small.decode(bev, {'occupancy'})
         maps = small.maps(bev)
     assert state is None and bev.shape == (2, 128, 16, 16)
-    assert outputs.occupancy_logits.isfinite().all()
+    occupancy = outputs.occupancy_logits
+    assert occupancy is not None and occupancy.isfinite().all()
     assert outputs.motion_logits is None
     assert maps.features.shape == (2, 128, 16, 16)
-    torch.testing.assert_close(
-        outputs.occupancy_logits[:, 0, 3, 5], maps.segmentation[:, 0, 5, 12]
-    )
+    torch.testing.assert_close(occupancy[:, 0, 3, 5], maps.segmentation[:, 0, 5, 12])
 
 
 def test_what_does_not_fit_is_told(small: SimpleBev) -> None:

@@ -58,8 +58,8 @@ def find_centers(probability: NDArray[np.float32], kernel: int) -> NDArray[np.in
 
 def _probability(logit: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the sigmoid, rounded as a softmax over both classes rounds it."""
-    decay = np.exp(-np.abs(logit))
-    return np.where(logit >= 0.0, 1.0, decay) / (1.0 + decay)
+    one, decay = np.float32(1.0), np.exp(-np.abs(logit))
+    return np.asarray(np.where(logit >= 0.0, one, decay) / (one + decay), np.float32)
 
 
 def _group(

@@ -81,7 +81,8 @@ class PointLift:
 
     def depths_m(self) -> NDArray[np.float64]:
         """Returns [D]."""
-        return self.first_depth_m + np.arange(self.depths) * self.depth_step_m
+        steps = np.arange(self.depths, dtype=np.float64)
+        return self.first_depth_m + steps * self.depth_step_m
 
     def build(
         self,

@@ -53,8 +53,9 @@ class HeightCompressor(nn.Sequential):
         The lift puts a level's channels side by side in memory; the published weights count
         levels within a channel. Reordering the weights is cheaper than reordering the volume.
         """
-        convolution, norm, activation = self
-        weight = convolution.weight.unflatten(1, (-1, self.levels)).transpose(1, 2).flatten(1, 2)
+        published = self.get_parameter('0.weight').unflatten(1, (-1, self.levels))
+        weight = published.transpose(1, 2).flatten(1, 2)
+        _, norm, activation = self.children()
         compressed: Tensor = activation(norm(functional.conv2d(volume, weight, padding=1)))
         return compressed
 
