@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,58 +11,108 @@ from bev_perception.decode.center_votes import nearest_center
 from bev_perception.decode.grouping import group_count, group_mean
 from bev_perception.geometry.grid import BevGrid
 
+Labels = NDArray[np.int64]
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NewGroups:
+    """Groups of cells that no label explains.
+
+    Attributes:
+        told_m: [n, 2], where the flow of each group points: its centre a step before.
+        entering: bool [n], that it was outside the grid then.
+    """
+
+    told_m: Points
+    entering: NDArray[np.bool_]
+
 
 class CenterMemory:
     """Expected centres of the instances seen so far, one step after another.
 
-    An instance is expected at the mean of its cells: exact when it is wholly in view, a guess
-    when the grid's border cuts it. One without cells, hidden or gone, moves on as it moved last.
+    An instance wholly in view has its centre at the mean of its cells. Of one that the grid's
+    border cuts, the cells tell by their flow where its centre was a step earlier, and two such
+    places where it is now; until there are two it may be at the mean of the visible cells or
+    still where it was. One without cells, hidden or gone, moves on as it moved last.
 
     Args:
         grid: geometry of the label maps.
         near_m: how far from its expected centre an instance wholly in view is recognised.
-        far_m: likewise one whose centre is a guess; for one that is cut, half the object's
-            length as far as it was seen at the start, if that is more.
+        far_m: likewise one whose centre is extrapolated. Where it is a guess this is at least
+            the distance of the cells from the centre they pointed at; while one that was wholly
+            in view is hidden it grows by as much with every step, twice as much if its motion
+            was never seen.
     """
 
     def __init__(self, grid: BevGrid, near_m: float, far_m: float) -> None:
         self._grid = grid
         self._near_m, self._far_m = near_m, far_m
+        self._step = 0
         self._center_m = np.full((1, 2), np.nan)
-        self._drift_m = np.zeros((1, 2))
+        self._told_m = np.full((1, 2), np.nan)
+        self._told_step = np.zeros(1, dtype=np.int64)
+        self._drift_m = np.full((1, 2), np.nan)
         self._reach_m = np.zeros(1)
         self._radius_m = np.zeros(1)
+        self._waiting = np.ones(1)
         self._whole = np.zeros(1, dtype=bool)
+        self._inner = np.zeros(1, dtype=bool)
+        self._guess = np.zeros(1, dtype=bool)
+        self._hidden = np.zeros(1, dtype=np.int64)
 
     @property
     def count(self) -> int:
         """Number of labels given so far; the next new label is `count + 1`."""
         return len(self._center_m) - 1
 
-    def recognise(self, points_m: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Returns [n]: label whose expected centre is nearest to each point, 0 if none is near.
+    def near(self, points_m: Points, labels: Labels, told_m: Points) -> Labels:
+        """Returns [n]: label whose centre is nearest to each point, 0 if none is near.
 
-        Instances wholly in view come first, then those whose centres are guesses.
+        Out of the instances wholly in view a step before, and those that are already recognised
+        in this step, whose cells tell where the centre was.
+
+        Args:
+            points_m: [n, 2], where the flow of cells points.
+            labels: of the cells that are recognised already.
+            told_m: where their flow points.
         """
-        labels = np.zeros(len(points_m), dtype=np.int64)
-        for known in (self._whole, ~self._whole):
-            candidates = np.flatnonzero(known[1:]) + 1
-            missing = np.flatnonzero(labels == 0)
-            if not len(candidates) or not len(missing):
-                continue
-            index, distance_m = nearest_center(
-                points_m[missing], self._center_m[candidates], self._grid
-            )
-            label = candidates[index]
-            labels[missing] = np.where(distance_m <= self._radius_m[label], label, 0)
-        return labels
+        groups = self.count + 1
+        places_m = np.where(
+            self._whole[:, None], self._center_m, group_mean(labels, told_m, groups)
+        )
+        candidates = np.flatnonzero(np.isfinite(places_m[1:, 0])) + 1
+        if not len(candidates) or not len(points_m):
+            return np.zeros(len(points_m), dtype=np.int64)
+        index, distance_m = nearest_center(points_m, places_m[candidates])
+        return np.where(distance_m <= self._near_m, candidates[index], 0)
 
-    def start(
-        self,
-        labels: NDArray[np.int64],
-        cells_m: NDArray[np.floating],
-        votes_m: NDArray[np.floating],
-    ) -> None:
+    def claim(self, groups: NewGroups, taken: NDArray[np.bool_]) -> Labels:
+        """Returns [n]: label of each new group of cells that is an old one come back, else 0.
+
+        Args:
+            groups: of cells that no label explains.
+            taken: bool [count + 1], labels that are not looked for.
+        """
+        lost = np.flatnonzero(~taken[1:]) + 1
+        gap_m = _distances(groups.told_m, self._center_m[lost])
+        guess = self._guess[lost]
+        gap_m[:, guess] = np.minimum(
+            gap_m[:, guess], _distances(groups.told_m, self._told_m[lost[guess]])
+        )
+        # Who enters the grid has not been hidden inside for long.
+        waited = np.where(groups.entering[:, None], 1.0, self._waiting[lost])
+        rows, columns = np.nonzero(gap_m <= self._radius_m[lost] * waited)
+        found = np.zeros(len(gap_m), dtype=np.int64)
+        free = np.ones(len(lost), dtype=bool)
+        # Those seen a step before first: of the others little is known.
+        order = np.lexsort((gap_m[rows, columns], self._hidden[lost][columns] > 0))
+        for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+            if found[row] == 0 and free[column]:
+                found[row], free[column] = lost[column], False
+        return found
+
+    def start(self, labels: Labels, cells_m: Points, votes_m: Points) -> None:
         """Takes the instances of the present step, whose cells vote for their present centres.
 
         Args:
@@ -70,37 +122,85 @@ class CenterMemory:
         """
         groups = int(labels.max(initial=0)) + 1
         self._grow(groups)
-        self._center_m = group_mean(labels, votes_m, groups)
-        np.maximum.at(self._reach_m, labels, np.linalg.norm(votes_m - cells_m, axis=-1))
-        self._radius_m = np.full(groups, self._near_m)
+        self._measure_reach(labels, cells_m, votes_m)
+        self._center_m = self._told_m = group_mean(labels, votes_m, groups)
+        self._radius_m = np.full(groups, self._far_m)
         self._whole = np.ones(groups, dtype=bool)
+        self._inner = ~self._are_cut(labels, cells_m, groups)
 
-    def follow(self, labels: NDArray[np.int64], cells_m: NDArray[np.floating]) -> None:
-        """Takes the instances of the next step; `labels` as in `start`, may hold new ones."""
+    def follow(self, labels: Labels, cells_m: Points, votes_m: Points) -> None:
+        """Takes the instances of the next step, whose cells vote for the centres before.
+
+        Args as in `start`; there may be new labels.
+        """
+        self._step += 1
         groups = max(int(labels.max(initial=0)), self.count) + 1
         self._grow(groups)
+        self._measure_reach(labels, cells_m, votes_m)
         visible = group_count(labels, groups) > 0
-        cut = group_count(labels[self._on_border(cells_m)], groups) > 0
+        cut = self._are_cut(labels, cells_m, groups)
         self._whole = visible & ~cut
+        self._inner = np.where(visible, ~cut, self._inner)
+        self._hidden = np.where(visible, 0, self._hidden + 1)
 
         mean_m = group_mean(labels, cells_m, groups)
-        center_m = np.where(visible[:, None], mean_m, self._center_m + self._drift_m)
-        # New instances have no place before.
-        moved_m = np.nan_to_num(center_m - self._center_m)
-        self._drift_m = np.where(visible[:, None], moved_m, self._drift_m)
-        self._center_m = center_m
-        guess_m = np.where(cut, np.maximum(self._reach_m, self._far_m), self._far_m)
-        self._radius_m = np.where(self._whole, self._near_m, guess_m)
+        told_m = group_mean(labels, votes_m, groups)
+        self._learn_drift(mean_m, told_m)
+        known = np.isfinite(self._drift_m[:, 0])
+        drift_m = np.where(known[:, None], self._drift_m, 0.0)
+        moved_m = np.where(visible[:, None], told_m, self._center_m) + drift_m
+        self._guess = np.where(visible, cut & ~known, self._guess)
+        by_cells = self._whole | (visible & self._guess)
+        self._center_m = np.where(by_cells[:, None], mean_m, moved_m)
+        self._radius_m = np.maximum(self._far_m, np.where(self._guess, self._reach_m, 0.0))
+        x_m, y_m = self._center_m.T
+        inside = self._grid.to_cell(x_m, y_m)[2] & (self._inner | known)
+        self._waiting = 1.0 + np.where(inside, np.where(known, 1, 2) * self._hidden, 0)
+
+    def _learn_drift(self, mean_m: Points, told_m: Points) -> None:
+        """Brings up how far each instance moves per step, from the means and what cells tell."""
+        steps = self._step - 1 - self._told_step
+        since_m = (told_m - self._told_m) / np.maximum(steps, 1)[:, None]
+        now_m = np.where(self._whole[:, None], mean_m - told_m, since_m)
+        usable = np.isfinite(now_m[:, 0]) & (self._whole | (steps > 0))
+        self._drift_m = np.where(usable[:, None], now_m, self._drift_m)
+        told = np.isfinite(told_m[:, 0])
+        self._told_m = np.where(told[:, None], told_m, self._told_m)
+        self._told_step = np.where(told, self._step - 1, self._told_step)
+
+    def _measure_reach(self, labels: Labels, cells_m: Points, votes_m: Points) -> None:
+        offset_m = votes_m - cells_m
+        np.maximum.at(self._reach_m, labels, np.hypot(offset_m[:, 0], offset_m[:, 1]))
 
     def _grow(self, groups: int) -> None:
-        new = (0, groups - len(self._center_m))
-        self._center_m = np.pad(self._center_m, (new, (0, 0)), constant_values=np.nan)
-        self._drift_m = np.pad(self._drift_m, (new, (0, 0)))
-        self._reach_m = np.pad(self._reach_m, new)
+        new = groups - len(self._center_m)
+        if new:
+            unknown = np.full((new, 2), np.nan)
+            for name in ('_center_m', '_told_m', '_drift_m'):
+                setattr(self, name, np.concatenate([getattr(self, name), unknown]))
+            for name in (
+                '_told_step',
+                '_reach_m',
+                '_radius_m',
+                '_waiting',
+                '_whole',
+                '_inner',
+                '_guess',
+                '_hidden',
+            ):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros(new, old.dtype)]))
 
-    def _on_border(self, cells_m: NDArray[np.floating]) -> NDArray[np.bool_]:
+    def _are_cut(self, labels: Labels, cells_m: Points, groups: int) -> NDArray[np.bool_]:
         grid = self._grid
         low = np.array([grid.x_min_m, grid.y_min_m]) + grid.resolution_m
         high = np.array([grid.x_max_m, grid.y_max_m]) - grid.resolution_m
-        outer = (cells_m < low) | (cells_m > high)
-        return outer[:, 0] | outer[:, 1]
+        outer = ((cells_m < low) | (cells_m > high)).any(axis=-1)
+        return np.asarray(group_count(labels[outer], groups) > 0)
+
+
+def _distances(points_m: Points, places_m: Points) -> NDArray[np.float64]:
+    """Returns [n, m] between points [n, 2] and places [m, 2]."""
+    dx = points_m[:, 0, None] - places_m[:, 0]
+    dy = points_m[:, 1, None] - places_m[:, 1]
+    return np.asarray(np.hypot(dx, dy))

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from bev_perception.decode.grouping import compact, group_count
 from bev_perception.decode.suppression import disc_kernel, is_peak
 from bev_perception.geometry.grid import BevGrid
 
-# An instance cut by the grid's border may have its centre so far outside.
-_MARGIN_M = 10.0
+# An instance cut by the grid's border may have its centre outside, and have been farther outside
+# a step earlier: half a long truck and a second at city speed.
+_MARGIN_M = 25.0
 # Against the vote radius: two centres a radius apart still give two peaks.
 _SMOOTHING_SHARE = 1.0 / 3.0
 
@@ -33,34 +35,41 @@ class VoteRadii:
     assign_m: float
 
 
+@dataclass(frozen=True)
+class _Ballot:
+    """Votes counted on a raster of the grid's cells that reaches as far as they do.
+
+    Attributes:
+        count: [Y, X].
+        origin_m: x, y of the centre of cell (0, 0).
+        resolution_m: of the raster.
+        counted: indices [m] of the votes that are in.
+        cell: flat raster index [m] of each of them.
+    """
+
+    count: NDArray[np.float64]
+    origin_m: NDArray[np.float64]
+    resolution_m: float
+    counted: NDArray[np.int64]
+    cell: NDArray[np.int64]
+
+    def places_m(self, cells: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Returns the centres [n, 2] of raster cells by flat index."""
+        iy, ix = np.divmod(cells, self.count.shape[1])
+        return self.origin_m + self.resolution_m * np.stack([ix, iy], axis=-1)
+
+
 def nearest_center(
-    points_m: NDArray[np.floating], centers_m: NDArray[np.floating], grid: BevGrid
+    points_m: NDArray[np.floating], centers_m: NDArray[np.floating]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Returns (index [n] of the nearest centre, distance [n] in metres to it).
-
-    Nearness is decided on a raster of the grid's resolution that reaches beyond its border (one
-    Voronoi diagram by distance transform, whatever the number of points), so a point about
-    midway between two centres may get either; the distance is exact.
 
     Args:
         points_m: [n, 2].
         centers_m: [m, 2], at least one.
-        grid: gives resolution and extent of the raster.
     """
-    raster = _with_margin(grid)
-    center_y, center_x = _clipped_cells(raster, centers_m)
-    point_y, point_x = _clipped_cells(raster, points_m)
-    free = np.ones(raster.shape, dtype=np.uint8)
-    free[center_y, center_x] = 0
-    _, region = cv2.distanceTransformWithLabels(
-        free, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    center_of_region = np.zeros(len(centers_m) + 1, dtype=np.int64)
-    center_of_region[region[center_y, center_x]] = np.arange(len(centers_m))
-    index = center_of_region[region[point_y, point_x]]
-    dx = points_m[:, 0] - centers_m[index, 0]
-    dy = points_m[:, 1] - centers_m[index, 1]
-    return index, np.hypot(dx, dy)
+    distance_m, index = KDTree(centers_m).query(points_m)
+    return index, distance_m
 
 
 def cluster_votes(
@@ -69,70 +78,70 @@ def cluster_votes(
     """Returns the instance label [n] of each vote: 1, 2, ... without gaps, 0 = none.
 
     The votes are counted on a raster and smoothed; peaks of that density with enough votes near
-    them are the centres, and each vote goes to the nearest. Labels follow the raster order of
-    the centres. (Centres by suppression of non-maxima and grouping by nearest centre as in
-    Panoptic-DeepLab, Cheng et al. 2020, section 3.2, on votes instead of a centre heatmap.)
+    them are the centres, and each raster cell's votes go to the nearest. Labels follow the
+    raster order of the centres. (Centres by suppression of non-maxima and grouping by nearest
+    centre as in Panoptic-DeepLab, Cheng et al. 2020, section 3.2, on votes instead of a centre
+    heatmap.)
 
     Args:
-        votes_m: [n, 2], x, y in metres.
-        grid: gives resolution and extent of the raster.
+        votes_m: [n, 2], x, y in metres; those far outside the grid count for nothing.
+        grid: gives the raster's cells.
         radii: what counts as one instance.
     """
-    centers = _density_peaks(votes_m, grid, radii.merge_m)
-    if not len(centers):
-        return np.zeros(len(votes_m), dtype=np.int64)
-    labels = _assign(votes_m, centers, grid, radii.assign_m)
-    enough = group_count(labels, len(centers) + 1)[1:] >= radii.min_votes
-    if enough.all() or not enough.any():
-        return labels if enough.all() else np.zeros_like(labels)
-    labels = _assign(votes_m, centers[enough], grid, radii.assign_m)
-    keep = group_count(labels, int(enough.sum()) + 1) > 0
-    keep[0] = False
-    return compact(labels, keep)
+    labels = np.zeros(len(votes_m), dtype=np.int64)
+    ballot = _count(votes_m, grid)
+    if not len(ballot.counted):
+        return labels
+    centers_m = ballot.places_m(_density_peaks(ballot, radii.merge_m))
+    found = _assign(ballot, centers_m, radii.assign_m)
+    enough = group_count(found, len(centers_m) + 1)[1:] >= radii.min_votes
+    if not enough.any():
+        return labels
+    if not enough.all():
+        found = _assign(ballot, centers_m[enough], radii.assign_m)
+        keep = group_count(found, int(enough.sum()) + 1) > 0
+        keep[0] = False
+        found = compact(found, keep)
+    labels[ballot.counted] = found
+    return labels
 
 
-def _assign(
-    votes_m: NDArray[np.floating], centers_m: NDArray[np.floating], grid: BevGrid, reach_m: float
-) -> NDArray[np.int64]:
-    index, distance_m = nearest_center(votes_m, centers_m, grid)
-    return np.where(distance_m <= reach_m, index + 1, 0)
+def _count(votes_m: NDArray[np.floating], grid: BevGrid) -> _Ballot:
+    low = np.array([grid.x_min_m, grid.y_min_m]) - _MARGIN_M
+    high = np.array([grid.x_max_m, grid.y_max_m]) + _MARGIN_M
+    counted = np.flatnonzero(((votes_m > low) & (votes_m < high)).all(axis=-1))
+    iy, ix, _ = grid.to_cell(votes_m[counted, 0], votes_m[counted, 1])
+    y0, x0 = (int(i.min(initial=0)) if len(i) == 0 else int(i.min()) for i in (iy, ix))
+    height, width = int((iy - y0).max(initial=0)) + 1, int((ix - x0).max(initial=0)) + 1
+    cell = (iy - y0) * width + ix - x0
+    count = np.bincount(cell, minlength=height * width).astype(np.float64)
+    origin_m = np.array([grid.x_min_m, grid.y_min_m]) + grid.resolution_m * np.array(
+        [x0 + 0.5, y0 + 0.5]
+    )
+    return _Ballot(count.reshape(height, width), origin_m, grid.resolution_m, counted, cell)
 
 
-def _density_peaks(
-    votes_m: NDArray[np.floating], grid: BevGrid, merge_m: float
-) -> NDArray[np.float64]:
-    """Returns [m, 2]: centres (x, y) of the raster cells where the smoothed density peaks."""
-    raster = _with_margin(grid)
-    iy, ix, inside = raster.to_cell(votes_m[:, 0], votes_m[:, 1])
-    cells = raster.size_y * raster.size_x
-    flat = (iy * raster.size_x + ix)[inside]
-    votes = np.bincount(flat, minlength=cells).astype(np.float64).reshape(raster.shape)
-    merge_cells = max(merge_m / raster.resolution_m, 1.0)
-    density = cv2.GaussianBlur(votes, (0, 0), merge_cells * _SMOOTHING_SHARE)
+def _assign(ballot: _Ballot, centers_m: NDArray[np.float64], reach_m: float) -> NDArray[np.int64]:
+    """Returns the label [m] of each counted vote by the nearest centre, 0 beyond the reach."""
+    occupied = np.flatnonzero(ballot.count)
+    index, distance_m = nearest_center(ballot.places_m(occupied), centers_m)
+    label = np.zeros(ballot.count.size, dtype=np.int64)
+    label[occupied] = np.where(distance_m <= reach_m, index + 1, 0)
+    return label[ballot.cell]
+
+
+def _density_peaks(ballot: _Ballot, merge_m: float) -> NDArray[np.int64]:
+    """Returns the flat indices of the raster cells where the smoothed density peaks."""
+    merge_cells = max(merge_m / ballot.resolution_m, 1.0)
+    density = cv2.GaussianBlur(
+        ballot.count,
+        (0, 0),
+        merge_cells * _SMOOTHING_SHARE,
+        borderType=cv2.BORDER_CONSTANT,
+    )
     density[density < 1e-6] = 0.0
     # Of equal neighbours only the first may be a peak, so lower the others by next to nothing.
-    density = density * (1.0 - 1e-9 * np.linspace(0.0, 1.0, cells).reshape(raster.shape))
+    density *= 1.0 - 1e-9 * np.linspace(0.0, 1.0, density.size).reshape(density.shape)
     # A diagonal neighbour is a neighbour whatever the radius.
     kernel = disc_kernel(max(merge_cells, 1.5))
-    peak_y, peak_x = np.nonzero(is_peak(density, kernel) & (density > 0.0))
-    x_m, y_m = raster.axis_centers()
-    return np.stack([x_m[peak_x], y_m[peak_y]], axis=-1)
-
-
-def _with_margin(grid: BevGrid) -> BevGrid:
-    cells = int(np.ceil(_MARGIN_M / grid.resolution_m))
-    margin_m = cells * grid.resolution_m
-    return BevGrid(
-        grid.x_min_m - margin_m,
-        grid.y_min_m - margin_m,
-        grid.resolution_m,
-        grid.size_x + 2 * cells,
-        grid.size_y + 2 * cells,
-    )
-
-
-def _clipped_cells(
-    raster: BevGrid, points_m: NDArray[np.floating]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    iy, ix, _ = raster.to_cell(points_m[:, 0], points_m[:, 1])
-    return np.clip(iy, 0, raster.size_y - 1), np.clip(ix, 0, raster.size_x - 1)
+    return np.flatnonzero(is_peak(density, kernel) & (density > 0.0))

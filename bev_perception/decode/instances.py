@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.decode.center_memory import CenterMemory
+from bev_perception.decode.center_memory import CenterMemory, NewGroups
 from bev_perception.decode.center_votes import VoteRadii, cluster_votes
 from bev_perception.decode.footprint import footprint_cells
+from bev_perception.decode.grouping import group_count, group_mean
 from bev_perception.geometry.grid import BevGrid
 
 
@@ -50,7 +51,7 @@ def decode_instances(
     maps: MotionMaps,
     grid: BevGrid,
     threshold: float = 0.5,
-    min_cells: int = 2,
+    min_cells: int = 1,
     vote_radius_m: float = 1.0,
     assign_radius_m: float = 3.0,
 ) -> NDArray[np.int32]:
@@ -87,7 +88,7 @@ def decode_instances(
             memory.start(labels, cells_m, targets_m)
         else:
             labels = _follow(targets_m, instances[t - 1], grid, memory, radii)
-            memory.follow(labels, cells_m)
+            memory.follow(labels, cells_m, targets_m)
         instances[t, iy, ix] = labels
     return instances
 
@@ -97,17 +98,17 @@ def encode_instances(tracks: BoxTracks, grid: BevGrid) -> tuple[MotionMaps, NDAr
 
     A cell belongs to a box when its centre lies inside (`footprint_cells`); where boxes overlap
     the smaller one lies on top, of equal ones the later. The flow of background cells is 0. An
-    object that was not there a step earlier has flow to its centre of the same step.
+    object that was not there a step earlier has flow to where it was then on a straight line
+    through the steps in which it is there.
     """
     steps = len(tracks.centers_m)
     instances = np.zeros((steps, *grid.shape), dtype=np.int32)
     flow_m = np.zeros((steps, 2, *grid.shape), dtype=np.float32)
     x_m, y_m = grid.axis_centers()
+    places_m = _without_gaps(np.asarray(tracks.centers_m, dtype=np.float64))
     large_first = np.argsort(-np.prod(tracks.sizes_m, axis=-1), kind='stable')
     for t in range(steps):
-        now_m = tracks.centers_m[t]
-        before_m = tracks.centers_m[max(t - 1, 0)]
-        target_m = np.where(np.isfinite(before_m), before_m, now_m)
+        now_m, target_m = tracks.centers_m[t], places_m[max(t - 1, 0)]
         for m in large_first[np.isfinite(now_m[large_first]).all(axis=-1)]:
             length_m, width_m = tracks.sizes_m[m]
             iy, ix = footprint_cells(grid, now_m[m], length_m, width_m, tracks.yaws_rad[t, m])
@@ -117,15 +118,38 @@ def encode_instances(tracks: BoxTracks, grid: BevGrid) -> tuple[MotionMaps, NDAr
     return MotionMaps((instances > 0).astype(np.float32), flow_m), instances
 
 
+def _without_gaps(centers_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns centres [T + 1, M, 2], NaN replaced by places on straight lines through the rest.
+
+    Before and after the steps in which an object is there it goes on as between the nearest two
+    of them, or stands when there is but one; without any it stays NaN.
+    """
+    filled = centers_m.copy()
+    there = np.isfinite(centers_m).all(axis=-1)
+    times = np.arange(len(centers_m))
+    for m in np.flatnonzero(~there.all(axis=0) & there.any(axis=0)):
+        known = np.flatnonzero(there[:, m])
+        # The piece of the line that holds each time, or the one next to it.
+        left = np.clip(np.searchsorted(known, times, side='right') - 1, 0, max(len(known) - 2, 0))
+        start = known[left]
+        end = known[np.minimum(left + 1, len(known) - 1)]
+        share = (times - start) / np.maximum(end - start, 1)
+        line = centers_m[start, m] + share[:, None] * (centers_m[end, m] - centers_m[start, m])
+        filled[:, m] = np.where(there[:, m, None], centers_m[:, m], line)
+    return filled
+
+
 def _foreground(
     maps: MotionMaps, grid: BevGrid, t: int, threshold: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Returns (iy, ix, cell centres [n, 2], flow targets [n, 2]) of the cells above threshold."""
     x_m, y_m = grid.axis_centers()
-    finite = np.isfinite(maps.flow_m[t]).all(axis=0)
-    iy, ix = np.nonzero((maps.probability[t] >= threshold) & finite)
+    iy, ix = np.nonzero(maps.probability[t] >= threshold)
+    flow_m = maps.flow_m[t, :, iy, ix]
+    finite = np.isfinite(flow_m).all(axis=-1)
+    iy, ix, flow_m = iy[finite], ix[finite], flow_m[finite]
     cells_m = np.stack([x_m[ix], y_m[iy]], axis=-1)
-    return iy, ix, cells_m, cells_m + maps.flow_m[t, :, iy, ix]
+    return iy, ix, cells_m, cells_m + flow_m
 
 
 def _follow(
@@ -141,10 +165,30 @@ def _follow(
     labels[inside] = previous[iy[inside], ix[inside]]
 
     missing = np.flatnonzero(labels == 0)
-    labels[missing] = memory.recognise(targets_m[missing])
-
-    missing = missing[labels[missing] == 0]
+    if len(missing):
+        labels[missing] = memory.near(targets_m[missing], labels, targets_m)
+        missing = missing[labels[missing] == 0]
+    if len(missing):
+        taken = group_count(labels, memory.count + 1) > 0
+        group = cluster_votes(targets_m[missing], grid, replace(radii, min_votes=1))
+        labels[missing] = _come_back(group, targets_m[missing], inside[missing], memory, taken)
+        missing = missing[labels[missing] == 0]
     if len(missing):
         born = cluster_votes(targets_m[missing], grid, radii)
         labels[missing] = np.where(born > 0, born + memory.count, 0)
     return labels
+
+
+def _come_back(
+    group: NDArray[np.int64],
+    targets_m: NDArray[np.float64],
+    inside: NDArray[np.bool_],
+    memory: CenterMemory,
+    taken: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """Returns old labels [n] of unexplained cells that are somebody who was lost, else 0."""
+    groups = int(group.max(initial=0)) + 1
+    told_m = group_mean(group, targets_m, groups)[1:]
+    entering = group_count(group[~inside], groups)[1:] > 0
+    old = memory.claim(NewGroups(told_m, entering), taken)
+    return np.concatenate([[0], old])[group]
