@@ -10,7 +10,7 @@ from bev_perception.geometry.grid import BevGrid
 
 CENTER_THRESHOLD = 0.1
 MAX_INSTANCES = 100
-# Suppression reaches 3.5 m to each side whatever the size of a cell, if there are 200 in a row.
+# Over the extent of the grid: a square of about 3.5 m when the grid has 200 cells in a row.
 SUPPRESSION_CELL_METRES = 350.0
 
 
