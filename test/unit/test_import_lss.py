@@ -20,7 +20,7 @@ from bev_perception.importers.report import match_weights
 from bev_perception.model.image_features import ImageFeatures
 from bev_perception.model.published.lift_splat_shoot import LiftSplatShoot, LiftSplatShootSetup
 from bev_perception.model.published.lift_splat_shoot_layers import BevEncoder
-from bev_perception.model.published.power_bev_lift import SplatMatrices
+from bev_perception.model.published.point_lift import SplatMatrices
 
 SMALL = LiftSplatShootSetup(
     x_m=(-4.0, 12.0), y_m=(-4.0, 4.0), image_height=64, image_width=96, image_scale=0.5

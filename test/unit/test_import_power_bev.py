@@ -24,9 +24,9 @@ from bev_perception.geometry.pose import invert, pose_from_yaw
 from bev_perception.importers.power_bev import import_power_bev, load_power_bev, published_setup
 from bev_perception.importers.report import ImportReport
 from bev_perception.model.memory import MemoryFrames, MemoryMotion
+from bev_perception.model.published.point_lift import PointLift, SplatMatrices
 from bev_perception.model.published.power_bev import PowerBev, PowerBevSetup
 from bev_perception.model.published.power_bev_decode import decode_power_bev, find_centers
-from bev_perception.model.published.power_bev_lift import PointLift, SplatMatrices
 from bev_perception.model.published.power_bev_motion import past_frames
 from bev_perception.model.view_transform.lift_matrix import splat
 

@@ -24,7 +24,7 @@ from bev_perception.model.published.lift_splat_shoot_layers import (
     CameraEncoder,
 )
 from bev_perception.model.published.per_camera import per_camera
-from bev_perception.model.published.power_bev_lift import PointLift, SplatMatrices
+from bev_perception.model.published.point_lift import PointLift, SplatMatrices
 from bev_perception.model.view_transform.camera_mask import without_masked
 from bev_perception.model.view_transform.lift_matrix import splat
 

@@ -18,13 +18,13 @@ from bev_perception.model.memory import MemoryMotion, MemoryState, warp
 from bev_perception.model.normalise import Normalise
 from bev_perception.model.outputs import ModelOutputs
 from bev_perception.model.published.per_camera import per_camera
+from bev_perception.model.published.point_lift import PointLift, SplatMatrices
 from bev_perception.model.published.power_bev_encoder import (
     COARSEST_STRIDE,
     FEATURE_STRIDE,
     PowerBevEncoder,
 )
 from bev_perception.model.published.power_bev_head import MultiBranchPredictor
-from bev_perception.model.published.power_bev_lift import PointLift, SplatMatrices
 from bev_perception.model.published.power_bev_motion import EGO_CHANNELS, PastFrames, past_frames
 from bev_perception.model.view_transform.lift_matrix import splat
 

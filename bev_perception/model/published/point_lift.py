@@ -1,4 +1,4 @@
-"""Lift of PowerBEV: pixels spread over depths and summed into the grid, binned as published."""
+"""Pixels spread over depths and summed into the grid, binned as published (PowerBEV, LSS)."""
 
 from __future__ import annotations
 
