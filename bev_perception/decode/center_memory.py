@@ -96,17 +96,18 @@ class CenterMemory:
         """
         lost = np.flatnonzero(~taken[1:]) + 1
         gap_m = _distances(groups.told_m, self._center_m[lost])
-        guess = self._guess[lost]
-        gap_m[:, guess] = np.minimum(
-            gap_m[:, guess], _distances(groups.told_m, self._told_m[lost[guess]])
-        )
         # Who enters the grid has not been hidden inside for long.
         waited = np.where(groups.entering[:, None], 1.0, self._waiting[lost])
-        rows, columns = np.nonzero(gap_m <= self._radius_m[lost] * waited)
+        close = gap_m <= self._radius_m[lost] * waited
+        guess = np.flatnonzero(self._guess[lost])
+        stood_m = _distances(groups.told_m, self._told_m[lost[guess]])
+        close[:, guess] |= stood_m <= self._far_m
+        gap_m[:, guess] = np.minimum(gap_m[:, guess], stood_m)
+
         found = np.zeros(len(gap_m), dtype=np.int64)
         free = np.ones(len(lost), dtype=bool)
-        # Those seen a step before first: of the others little is known.
-        order = np.lexsort((gap_m[rows, columns], self._hidden[lost][columns] > 0))
+        rows, columns = np.nonzero(close)
+        order = np.argsort(gap_m[rows, columns], kind='stable')
         for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
             if found[row] == 0 and free[column]:
                 found[row], free[column] = lost[column], False
@@ -152,7 +153,8 @@ class CenterMemory:
         self._guess = np.where(visible, cut & ~known, self._guess)
         by_cells = self._whole | (visible & self._guess)
         self._center_m = np.where(by_cells[:, None], mean_m, moved_m)
-        self._radius_m = np.maximum(self._far_m, np.where(self._guess, self._reach_m, 0.0))
+        reach_m = np.where(visible & self._guess, self._reach_m, 0.0)
+        self._radius_m = np.maximum(self._far_m, reach_m)
         x_m, y_m = self._center_m.T
         inside = self._grid.to_cell(x_m, y_m)[2] & (self._inner | known)
         self._waiting = 1.0 + np.where(inside, np.where(known, 1, 2) * self._hidden, 0)

@@ -60,23 +60,23 @@ def decode_instances(
     PowerBEV (Li et al. 2023, section 3.3). At t = 0 the cells vote for centres and go to the
     nearest peak of the votes (`cluster_votes`); labels are 1, 2, ... At t >= 1 a cell takes the
     label at the place where its flow points, in the map of the step before. Beyond the paper,
-    where no label is at that place (centre outside the grid, object hidden for a step, hole in
-    the mask) the cell takes the instance expected there, if one is near (`CenterMemory`). Cells
-    that are still unexplained vote for new instances, which get the next labels: objects that
-    enter. So an object keeps its label over the horizon. Known exceptions, all at the border: one
-    that leaves and comes back, and one longer than `2 * assign_radius_m` whose centre is outside
-    for two steps while it enters.
+    where no label is at that place (centre outside the grid, hole in the mask) the cell takes
+    the instance whose centre is known to be near. Cells still unexplained are grouped by their
+    votes; each group is somebody who was hidden or cut by the border, if one is expected about
+    there (`CenterMemory`), else a new instance, which gets the next label. So an object keeps
+    its label over the horizon. Known exceptions: one that leaves the grid, turns outside and
+    comes back; one that brakes or turns hard while it is hidden.
 
     Args:
         maps: over `grid`.
         grid: geometry of the maps.
         threshold: least probability of a foreground cell.
         min_cells: groups of fewer cells are no (new) instance.
-        vote_radius_m: least distance of two instance centres, and how far from the expected
-            centre an instance wholly inside the grid is recognised.
+        vote_radius_m: least distance of two instance centres, and how far from its centre an
+            instance wholly inside the grid is recognised.
         assign_radius_m: votes farther from every centre belong to none; also how far from the
-            expected centre an instance that is hidden or cut is recognised (a long one that is
-            cut: half its length).
+            expected centre an instance that is hidden or cut is recognised (see `CenterMemory`
+            for when it is farther).
     """
     radii = VoteRadii(min_cells, vote_radius_m, assign_radius_m)
     memory = CenterMemory(grid, vote_radius_m, assign_radius_m)

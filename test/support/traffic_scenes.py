@@ -5,6 +5,7 @@ The scene's frame does not move. A vehicle in it may: what is seen is in its bas
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -149,6 +150,13 @@ def random_traffic(
     return agents
 
 
+def keep_apart(agents: Sequence[Agent], times_s: Sequence[float], gap_m: float = 0.05) -> bool:
+    """Returns whether no two boxes come nearer than the gap at these times."""
+    boxes = [np.array([outline(agent, t) for t in times_s]) for agent in agents]
+    pairs = itertools.combinations(boxes, 2)
+    return all(_apart(one, other, gap_m) for one, other in pairs)
+
+
 def _random_agent(
     rng: np.random.Generator, grid: BevGrid, kind: str, times_s: Sequence[float]
 ) -> Agent:
@@ -157,7 +165,7 @@ def _random_agent(
     fastest = {'car': 14.0, 'truck': 11.0, 'pedestrian': 1.8}[kind]
     speed = float(rng.choice([0.0, 1.0, 1.0])) * rng.uniform(0.3, fastest)
     yaw, turn = rng.uniform(-math.pi, math.pi), rng.uniform(-1.5, 1.5)
-    path = bend(x, y, yaw, speed, max(6.0, speed), rng.uniform(-2.0, 2.0), turn)
+    path = bend(x, y, yaw, speed, max(6.0, speed**2 / 4.0), rng.uniform(-2.0, 2.0), turn)
     hidden: tuple[tuple[float, float], ...] = ()
     if rng.uniform() < 0.2:
         start = float(rng.choice(list(times_s)))

@@ -18,6 +18,7 @@ from bev_perception.decode.instances import (
     decode_instances,
     encode_instances,
 )
+from bev_perception.evaluation.panoptic import panoptic_counts
 from bev_perception.geometry.grid import BevGrid
 
 Array = NDArray[np.float64]
@@ -54,36 +55,10 @@ def segments(instances: Labels) -> dict[int, NDArray[np.bool_]]:
     return {int(label): instances == label for label in np.unique(instances) if label}
 
 
-def overlap_of(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    return np.count_nonzero(a & b) / np.count_nonzero(a | b)
-
-
 def video_panoptic_quality(found: Labels, truth: Labels) -> tuple[float, int]:
-    """Returns (VPQ, identity switches), restated from FIERY (Hu et al. 2021, section 4.2).
-
-    A true and a found segment match when IoU > 0.5. A match that gives a true object another
-    label than an earlier frame did is a switch, and counts as a miss and a false alarm.
-    """
-    iou, hits, misses, alarms, switches = 0.0, 0, 0, 0, 0
-    label_of: dict[int, int] = {}
-    for found_now, truth_now in zip(found, truth, strict=True):
-        found_parts, true_parts = segments(found_now), segments(truth_now)
-        matched = 0
-        for true_label, true_part in true_parts.items():
-            for label, part in found_parts.items():
-                quality = overlap_of(part, true_part)
-                if quality <= 0.5:
-                    continue
-                if label_of.setdefault(true_label, label) != label:
-                    label_of[true_label] = label
-                    switches += 1
-                    continue
-                matched += 1
-                iou += quality
-        hits += matched
-        misses += len(true_parts) - matched
-        alarms += len(found_parts) - matched
-    return iou / (hits + 0.5 * misses + 0.5 * alarms), switches
+    """Returns (VPQ, identity switches)."""
+    counts = panoptic_counts(found, truth)
+    return counts.quality, counts.switches
 
 
 def assert_perfect(found: Labels, truth: Labels) -> None:
@@ -142,17 +117,6 @@ def test_overlap_alone_loses_identities(tracks: BoxTracks) -> None:
     assert video_panoptic_quality(follow_by_overlap(truth), truth)[1] > 0
 
 
-def test_quality_measure_by_hand() -> None:
-    truth = np.zeros((2, 1, 12), dtype=np.int32)
-    truth[:, 0, :4], truth[:, 0, 8:] = 1, 2
-    found = truth.copy()
-    found[0, 0, 3] = 0  # IoU 3/4
-    found[1, 0, :4], found[1, 0, 8:] = 5, 2  # object 1 changes its label
-    quality, switches = video_panoptic_quality(found, truth)
-    assert switches == 1
-    assert quality == pytest.approx((0.75 + 1.0 + 1.0) / (3 + 0.5 + 0.5))
-
-
 def test_labels_count_up_from_one() -> None:
     maps, _ = encode_instances(PARALLEL, GRID)
     instances = decode_instances(maps, GRID)
@@ -191,6 +155,29 @@ def test_threshold_is_inclusive() -> None:
     assert not decode_instances(faint, GRID, threshold=0.41).any()
     assert np.array_equal(decode_instances(faint, GRID, threshold=0.4) > 0, truth == 11)
     assert np.array_equal(decode_instances(faint, GRID, threshold=0.25) > 0, truth > 0)
+
+
+def test_flow_of_one_that_was_not_there() -> None:
+    """It leads to where it was then on a straight line; one seen once is taken to stand."""
+    paths = [straight((0.0, 0.0), (4.0, 0.0)) for _ in range(3)]
+    paths[0][2] = np.nan  # hidden at t = 2: between 2 and 6
+    paths[1][:2] = np.nan  # appears at t = 2
+    paths[2][:4] = np.nan  # there at the last step only
+    for k, path in enumerate(paths):
+        path[:, 1] += 4.0 * k
+    maps, truth = encode_instances(make_tracks(paths, yaws=0.0), GRID)
+    x_m, _ = GRID.axis_centers()
+
+    def told(label: int, t: int) -> float:
+        """Returns the x at which the flow of its cells points."""
+        iy, ix = np.nonzero(truth[t] == label)
+        places = x_m[ix] + maps.flow_m[t, 0, iy, ix]
+        assert np.ptp(places) < 1e-5
+        return float(places.mean())
+
+    assert [told(11, t) for t in (0, 1, 3, 4)] == pytest.approx([0.0, 0.0, 4.0, 6.0])
+    assert [told(12, t) for t in (2, 3, 4)] == pytest.approx([2.0, 4.0, 6.0])
+    assert told(13, 4) == pytest.approx(8.0)
 
 
 def test_small_groups_are_no_instance() -> None:
@@ -390,12 +377,18 @@ def test_votes_split_evenly_over_a_cell_edge_are_one_instance() -> None:
 def test_nearest_center_against_distances() -> None:
     rng = np.random.default_rng(5)
     points, centers = rng.uniform(-20.0, 16.0, (500, 2)), rng.uniform(-20.0, 16.0, (30, 2))
-    index, distance = nearest_center(points, centers, GRID)
+    index, distance = nearest_center(points, centers)
     table = np.linalg.norm(points[:, None] - centers, axis=-1)
-    assert distance == pytest.approx(table[np.arange(500), index])
-    # One cell's diagonal at either end, and the few per cent of the chamfer distance.
-    assert np.all(distance <= table.min(axis=-1) * 1.05 + 1.5)
-    assert np.mean(index == table.argmin(axis=-1)) > 0.85
+    assert np.array_equal(index, table.argmin(axis=-1))
+    assert distance == pytest.approx(table.min(axis=-1))
+
+
+def test_votes_far_outside_count_for_nothing() -> None:
+    votes = np.array([[5.0, 5.0], [5.0, 5.0], [1e9, 5.0], [-60.0, 5.0], [5.0, 45.0]])
+    radii = VoteRadii(min_votes=1, merge_m=1.0, assign_m=3.0)
+    # The grid ends at x = -20 and y = 16.
+    assert cluster_votes(votes, GRID, radii).tolist() == [1, 1, 0, 0, 0]
+    assert cluster_votes(np.array([[5.0, 40.9]]), GRID, radii).tolist() == [1]
 
 
 def test_groups_by_hand() -> None:
