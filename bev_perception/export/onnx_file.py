@@ -35,7 +35,7 @@ def export_onnx(model: BevModel, inputs: StepInputs, path: Path) -> StreamingSte
     except ImportError as error:
         raise ModelError(
             f'export needs the Python packages onnx and onnxscript ({error}); '
-            'pip install onnx onnxscript'
+            "pip install 'bev_perception[export]'"
         ) from error
     step = StreamingStep(model, inputs).eval()
     named = inputs.named()
