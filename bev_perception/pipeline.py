@@ -23,7 +23,6 @@ from bev_perception.geometry.grid_lookup import looked_up
 from bev_perception.model.folder import LoadedModel
 from bev_perception.model.memory import MemoryState
 from bev_perception.model.outputs import ModelOutputs
-from bev_perception.model.parts import create_memory_frames
 from bev_perception.runtime import postprocess
 from bev_perception.runtime.preprocess import ImagePreprocessor, PreparedImages
 from bev_perception.runtime.rig_geometry import RigGeometry, RigGeometryCache
@@ -71,7 +70,7 @@ class BevPipeline:
         self._device = choose_device((config or PipelineConfig()).device)
         self._model = loaded.model.to(self._device)
         self._grid = loaded.config.head_grid('occupancy')
-        self._memory_frames = create_memory_frames(loaded.config)
+        self._memory_frames = self._model.memory_frames()
         self._memory: MemoryState | None = None
         workers = min(8, os.cpu_count() or 1)
         self._preprocessor = ImagePreprocessor(loaded.config.input, workers)

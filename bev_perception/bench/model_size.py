@@ -14,8 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bev_perception.bench.surround_rig import surround_rig
 from bev_perception.model.bev_model import BevModel
-from bev_perception.model.config import ModelConfig, load_model_config
-from bev_perception.model.memory import MemoryMotion
+from bev_perception.model.config import AnyModelConfig, ModelConfig, load_model_config
+from bev_perception.model.config_base import ModelDescription
+from bev_perception.model.network import create_network
+from bev_perception.model.network_base import BevNetwork
 
 OBJECTS = 50  # for which paths are predicted
 _OPERATIONS_PER_MAC = 2
@@ -36,14 +38,14 @@ class PartSize:
     macs: int
 
 
-def part_sizes(config: ModelConfig, cameras: int = 6) -> tuple[PartSize, ...]:
+def part_sizes(config: AnyModelConfig, cameras: int = 6) -> tuple[PartSize, ...]:
     """Returns the parts of a model in the order in which they run.
 
     Memory is counted in the middle of a drive, trajectories for 50 objects. Sums over the entries
     of sparse matrices are not counted; they have no dense products.
     """
     with torch.random.fork_rng(devices=[]):
-        model = BevModel(config).eval()
+        model = create_network(config).eval()
     parts = _parts(model)
     macs = dict.fromkeys(parts, 0)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -73,7 +75,7 @@ def _count(module: nn.Module, name: str, macs: dict[str, int], counter: FlopCoun
     module.register_forward_hook(leave)
 
 
-def _run(model: BevModel, cameras: int) -> None:
+def _run(model: BevNetwork, cameras: int) -> None:
     """Runs every part once on a frame that has a past."""
     config = model.config
     width, height = config.input.width, config.input.height
@@ -81,21 +83,25 @@ def _run(model: BevModel, cameras: int) -> None:
     matrices = model.view_transform.build(rig)
     images = torch.zeros(1, cameras, 3, height, width, dtype=torch.uint8)
     mask = torch.ones(1, cameras, dtype=torch.bool)
-    radar = None
-    if config.radar is not None:
-        radar = torch.zeros(1, config.radar.features + 1, *config.bev_grid().shape)
-    bev = model.lift(model.encode(images, mask), mask, matrices, radar)
-    if model.memory is not None:
-        motion = MemoryMotion.none(1, model.memory.slots, bev.device)
-        bev, _ = model.remember(bev, None, motion)
+    bev = model.lift(model.encode(images, mask), mask, matrices, _radar(config))
+    bev, _ = model.remember(bev, None, None)
     encoded: Tensor = model.bev_encoder(bev)
     model.decode(encoded, model.heads.names)
     if config.heads.trajectories is not None:
         model.forecast(encoded, torch.zeros(1, OBJECTS, 4), torch.zeros(1, OBJECTS, 2))
 
 
-def _parts(model: BevModel) -> dict[str, list[nn.Module]]:
+def _radar(config: ModelDescription) -> Tensor | None:
+    """Returns an empty radar raster for a model that takes one."""
+    if not isinstance(config, ModelConfig) or config.radar is None:
+        return None
+    return torch.zeros(1, config.radar.features + 1, *config.bev_grid().shape)
+
+
+def _parts(model: BevNetwork) -> dict[str, list[nn.Module]]:
     """Returns the modules of each part, by the name that people know it by."""
+    if not isinstance(model, BevModel):
+        return {name: [part] for name, part in model.get_submodule('published').named_children()}
     parts = {
         'backbone': ['backbone'],
         'neck and depth': ['neck', 'depth_head'],
@@ -110,7 +116,7 @@ def _parts(model: BevModel) -> dict[str, list[nn.Module]]:
     }
 
 
-def as_table(config: ModelConfig, parts: Sequence[PartSize]) -> str:
+def as_table(config: AnyModelConfig, parts: Sequence[PartSize]) -> str:
     """Returns a table of the parts and their sum."""
     rows = [*parts, PartSize('all', sum(p.parameters for p in parts), sum(p.macs for p in parts))]
     head = f'{config.name}: {config.input.width} x {config.input.height} x 6 cameras'

@@ -12,6 +12,8 @@ from bev_perception.export.compare import largest_difference
 from bev_perception.export.example import example_inputs
 from bev_perception.export.onnx_file import export_onnx
 from bev_perception.geometry.rig_file import load_rig_file
+from bev_perception.model.bev_model import BevModel
+from bev_perception.model.config import own_family
 from bev_perception.model.folder import load_model
 
 OBJECTS = 64
@@ -32,6 +34,8 @@ def main(args: argparse.Namespace) -> int:
     if args.objects < 1:
         raise ConfigError(f'--objects must be at least 1, got {args.objects}')
     loaded = load_model(args.model)
+    own_family(loaded.config)
+    assert isinstance(loaded.model, BevModel)
     cameras = [entry.camera() for entry in load_rig_file(args.rig).cameras]
     inputs = example_inputs(loaded.model, cameras, args.objects)
     step = export_onnx(loaded.model, inputs, args.out)

@@ -23,6 +23,7 @@ COMMANDS = {
     'replay': Command('bev_perception.cli.replay', 'run a recording through the pipeline'),
     'rig': Command('bev_perception.cli.rig', 'make rig files'),
     'export': Command('bev_perception.cli.export', 'write a model as an ONNX file'),
+    'import': Command('bev_perception.cli.import_weights', "take over others' published weights"),
     'bench': Command('bev_perception.cli.bench', 'measure, side by side with restated peers'),
     'parameters': Command('bev_perception.cli.parameters', "print the node's parameters"),
 }

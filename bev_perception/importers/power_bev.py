@@ -46,9 +46,17 @@ def load_power_bev(path: Path) -> tuple[PowerBev, ImportReport]:
     Raises:
         ConfigError: the file cannot be read, or its weights are not those of PowerBEV.
     """
+    return import_power_bev(read_power_bev(path))
+
+
+def read_power_bev(path: Path) -> dict[str, Tensor]:
+    """Returns the state dict in a checkpoint of PowerBEV (Lightning or state dict).
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
     with torch.serialization.safe_globals(LIGHTNING_KEYS):
-        weights = read_checkpoint(path)
-    return import_power_bev(weights)
+        return read_checkpoint(path)
 
 
 def import_power_bev(weights: Mapping[str, Tensor]) -> tuple[PowerBev, ImportReport]:

@@ -15,26 +15,28 @@ from bev_perception.model.config_sections import COARSEST_STRIDE, FEATURE_STRIDE
 from bev_perception.model.depth_head import DepthContextHead
 from bev_perception.model.heads.bev_heads import BevHeads
 from bev_perception.model.image_features import ImageFeatures
-from bev_perception.model.memory import MemoryMotion, MemoryState
+from bev_perception.model.memory import MemoryFrames, MemoryMotion, MemoryState
 from bev_perception.model.neck import ImageNeck
+from bev_perception.model.network_base import BevNetwork
 from bev_perception.model.normalise import Normalise
 from bev_perception.model.outputs import ModelOutputs
-from bev_perception.model.parts import create_memory, create_view_transform
-from bev_perception.model.view_transform import RigMatrices
+from bev_perception.model.parts import create_memory, create_memory_frames, create_view_transform
+from bev_perception.model.view_transform import RigMatrices, ViewTransform
 from bev_perception.model.view_transform.radar import RadarInput
 
 
-class BevModel(nn.Module):
+class BevModel(BevNetwork):
     """Image encoder, view transform, memory, BEV encoder and heads, for any number of cameras.
-
-    `encode`, `lift`, `remember`, `bev_encoder` and `decode` are called one after the other, then
-    `forecast` for objects that were found; `forward` does so for a frame without a past.
 
     Which cameras take part is an input (MetaBEV, Ge et al. 2023): the view transform leaves
     masked ones out, and the coverage of what remains is told to the BEV encoder. Cells that a
     camera does not reach are the same with and without it, up to the reach of the convolutions.
     Channels-last in memory throughout. Initial weights come from torch's global generator.
     """
+
+    config: ModelConfig
+    view_transform: ViewTransform
+    heads: BevHeads
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -60,32 +62,6 @@ class BevModel(nn.Module):
         )
         self.heads = BevHeads(config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def forward(
-        self,
-        images: Tensor,
-        camera_mask: Tensor,
-        matrices: RigMatrices,
-        heads: Collection[str] | None = None,
-        radar: Tensor | None = None,
-    ) -> ModelOutputs:
-        """Returns the raw outputs of the asked heads for frames without a past.
-
-        Args:
-            images: uint8 or float [B, N, 3, H, W], RGB 0..255; channels-last per camera is free
-                of copies. Pixels of masked cameras are never read.
-            camera_mask: bool [B, N], True where a camera takes part.
-            matrices: of the batch, from `view_transform.build` and `collate`.
-            heads: names of heads that the model has; None means all. The others are not computed.
-            radar: raster [B, F + 1, Y, X] of `rasterise_radar`, for models with a radar section.
-
-        Raises:
-            ConfigError: a head is unknown or the images do not have the model's input size.
-        """
-        wanted = self.heads.known(heads)
-        bev = self.lift(self.encode(images, camera_mask), camera_mask, matrices, radar)
-        bev, _ = self.remember(bev, None, None)
-        return self.decode(self.bev_encoder(bev), wanted)
 
     def encode(self, images: Tensor, camera_mask: Tensor) -> ImageFeatures:
         """Returns the features of all cameras; masked ones are not computed.
@@ -142,6 +118,10 @@ class BevModel(nn.Module):
             motion = MemoryMotion.none(len(bev), self.memory.slots, bev.device)
         fused, new = self.memory(bev, state, motion)
         return fused, new
+
+    def memory_frames(self) -> MemoryFrames | None:
+        """Returns what follows the vehicle's motion for the memory; None without one."""
+        return create_memory_frames(self.config)
 
     def decode(self, bev: Tensor, heads: Collection[str]) -> ModelOutputs:
         """Returns the outputs of `heads` on encoded BEV features [B, C, Y, X].

@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from bev_perception.config_errors import Location, Wording, first_problem
 from bev_perception.config_yaml import YamlError, from_yaml
 from bev_perception.errors import ConfigError
-from bev_perception.geometry.grid import BevGrid
-from bev_perception.model.config_heads import HeadsSection
+from bev_perception.model.config_base import ModelDescription
+from bev_perception.model.config_published import PublishedConfig
 from bev_perception.model.config_sections import (
     FEATURE_STRIDE,
     BackboneSection,
     BevEncoderSection,
     DepthSection,
-    GridSection,
-    InputSection,
     NeckSection,
-    Section,
-    TrainingSection,
 )
 from bev_perception.model.config_view import MemorySection, RadarSection, ViewTransformSection
 
 
-class ModelConfig(Section):
-    """Validated content of `model.yaml`.
+class ModelConfig(ModelDescription):
+    """Validated content of `model.yaml` of our own family of networks.
 
     Sections that are not given are parts that the model does not have; `depth` may be missing
     only where the view transform does not need it.
     """
 
-    format: Annotated[int, Field(ge=2, le=2)]
-    name: Annotated[str, Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.+-]*$')]
-    version: Annotated[str, Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.+-]*$')]
-    licence: Annotated[str, Field(min_length=1)]
-    training: TrainingSection
-    input: InputSection
     backbone: BackboneSection
     neck: NeckSection
     depth: DepthSection | None = None
     view_transform: ViewTransformSection
     radar: RadarSection | None = None
-    grid: GridSection
     memory: MemorySection | None = None
     bev_encoder: BevEncoderSection
-    heads: HeadsSection
 
     @model_validator(mode='after')
     def _depth_where_needed(self) -> ModelConfig:
@@ -57,33 +43,29 @@ class ModelConfig(Section):
             raise ValueError(f"view transform '{self.view_transform.kind}' needs section 'depth'")
         return self
 
-    def bev_grid(self) -> BevGrid:
-        """Returns the raster of the BEV features, and of every head without one of its own."""
-        return self.grid.bev_grid()
-
-    def head_grid(self, head: str) -> BevGrid:
-        """Returns the raster of a head's outputs: 'occupancy', 'objects' or 'motion'."""
-        section = getattr(self.heads, head, None)
-        return (
-            self.bev_grid() if section is None or section.grid is None else section.grid.bev_grid()
-        )
-
     def feature_size(self) -> tuple[int, int]:
         """Returns (height, width) of the image features that are lifted."""
         return self.input.height // FEATURE_STRIDE, self.input.width // FEATURE_STRIDE
 
-    def to_yaml(self) -> str:
-        """Returns the text of a `model.yaml` that parses back to an equal config."""
-        content = json.loads(self.model_dump_json())
-        return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=99)
 
-    def canonical(self) -> bytes:
-        """Returns bytes that are equal exactly when two configs are (comments do not count)."""
-        content = json.loads(self.model_dump_json())
-        return json.dumps(content, sort_keys=True, separators=(',', ':')).encode()
+AnyModelConfig = ModelConfig | PublishedConfig
 
 
-def load_model_config(path: Path) -> ModelConfig:
+def own_family(config: AnyModelConfig) -> ModelConfig:
+    """Returns the description as one of our own family.
+
+    Raises:
+        ConfigError: it is of a published network.
+    """
+    if isinstance(config, PublishedConfig):
+        raise ConfigError(
+            f"model '{config.name}' is a published network ({config.architecture}); this is for "
+            f'models whose parts are chosen one by one'
+        )
+    return config
+
+
+def load_model_config(path: Path) -> AnyModelConfig:
     """Returns the model description of a file.
 
     Raises:
@@ -97,18 +79,22 @@ def load_model_config(path: Path) -> ModelConfig:
     return parse_model_config(text, str(path))
 
 
-def parse_model_config(text: str, source: str) -> ModelConfig:
-    """Returns the model description of YAML `text`; `source` names it in errors."""
+def parse_model_config(text: str, source: str) -> AnyModelConfig:
+    """Returns the model description of YAML `text`; `source` names it in errors.
+
+    One with an `architecture` is of a published network, one without of our own family.
+    """
     try:
         content = from_yaml(text, before_place=': ')
     except YamlError as error:
         raise ConfigError(f'{source}: {error}') from None
     if not isinstance(content, dict):
         raise ConfigError(f'{source}: expected a mapping of model fields at the top level')
+    schema: type[AnyModelConfig] = PublishedConfig if 'architecture' in content else ModelConfig
     try:
-        return ModelConfig.model_validate(content)
+        return schema.model_validate(content)
     except ValidationError as error:
-        problem = first_problem(error, content, ModelConfig, _WORDING)
+        problem = first_problem(error, content, schema, _WORDING)
         raise ConfigError(f'{source}: {problem}') from None
 
 

@@ -15,8 +15,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from bev_perception.errors import ConfigError, ModelError
-from bev_perception.model.bev_model import BevModel
-from bev_perception.model.config import ModelConfig, load_model_config
+from bev_perception.model.config import AnyModelConfig, load_model_config
+from bev_perception.model.config_base import ModelDescription
+from bev_perception.model.network import create_network
+from bev_perception.model.network_base import BevNetwork
 
 CONFIG_FILE = 'model.yaml'
 WEIGHTS_FILE = 'weights.safetensors'
@@ -35,8 +37,8 @@ class LoadedModel:
             weights; equal ids mean equal outputs.
     """
 
-    config: ModelConfig
-    model: BevModel
+    config: AnyModelConfig
+    model: BevNetwork
     weights_hash: str
     model_id: str
 
@@ -58,7 +60,7 @@ def load_model(folder: Path) -> LoadedModel:
     content = _read(path)
     tensors = _parse(path, content)
     with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
-        model = BevModel(config)
+        model = create_network(config)
     _check_fit(path, tensors, model.state_dict())
     model.load_state_dict(tensors)
     model.eval().requires_grad_(False)
@@ -68,8 +70,8 @@ def load_model(folder: Path) -> LoadedModel:
 
 def save_model(
     folder: Path,
-    config: ModelConfig,
-    model: BevModel,
+    config: ModelDescription,
+    model: BevNetwork,
     *,
     half: bool = False,
     overwrite: bool = False,
@@ -101,7 +103,7 @@ def save_model(
         raise ModelError(f'{folder}: cannot write the model: {error.strerror}') from None
 
 
-def model_id(config: ModelConfig, weights: bytes) -> str:
+def model_id(config: ModelDescription, weights: bytes) -> str:
     """Returns the identity of a model: name, version and content hash."""
     digest = hashlib.sha256(config.canonical() + weights).hexdigest()
     return f'{config.name}-{config.version}-{digest[:12]}'

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from bev_perception.errors import ConfigError
 
 HEADS = frozenset({'occupancy', 'objects', 'motion', 'trajectories'})
 
@@ -52,3 +55,38 @@ class ModelOutputs:
     motion_flow: Tensor | None = None
     trajectory_logits: Tensor | None = None
     trajectory_offsets_m: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class HeadNames:
+    """Which heads a model has.
+
+    Attributes:
+        model: name of the model, for messages.
+        names: of its heads, out of `HEADS`.
+    """
+
+    model: str
+    names: frozenset[str]
+
+    def known(self, heads: Collection[str] | None) -> frozenset[str]:
+        """Returns the heads asked for; None means all that the model has.
+
+        Raises:
+            ConfigError: there is no head of that name, or the model does not have it.
+        """
+        if heads is None:
+            return self.names
+        wanted = frozenset(heads)
+        unknown = sorted(wanted - HEADS)
+        if unknown:
+            raise ConfigError(
+                f'no head named {", ".join(unknown)}; choose from {", ".join(sorted(HEADS))}'
+            )
+        missing = sorted(wanted - self.names)
+        if missing:
+            raise ConfigError(
+                f"model '{self.model}' has no {', '.join(missing)} head; "
+                f'it has {", ".join(sorted(self.names))}'
+            )
+        return wanted

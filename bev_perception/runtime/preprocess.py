@@ -13,7 +13,7 @@ from bev_perception.errors import CalibrationError, ImageError
 from bev_perception.frame import CameraReport, CameraSample, CameraState
 from bev_perception.geometry.model_input import ImageRemap, InputRemaps
 from bev_perception.inputs.image import decode
-from bev_perception.model.config import InputSection
+from bev_perception.model.config_sections import InputSection
 from bev_perception.units import NS_PER_S
 
 

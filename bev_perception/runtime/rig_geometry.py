@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.model_input import ImageRemap
 from bev_perception.geometry.visibility import cell_visibility
-from bev_perception.model.view_transform import RigMatrices, ViewTransform
+from bev_perception.model.network_base import RigBuilder
+from bev_perception.model.view_transform import RigMatrices
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ class RigGeometryCache:
     """Builds `RigGeometry` when a calibration is new, in float64 on the host.
 
     Args:
-        view_transform: of the model.
+        view_transform: the model's.
         grid: raster of the visibility.
         device: where the matrix is used.
         capacity: rigs kept; a camera that comes and goes needs two.
     """
 
     def __init__(
-        self, view_transform: ViewTransform, grid: BevGrid, device: torch.device, capacity: int = 4
+        self, view_transform: RigBuilder, grid: BevGrid, device: torch.device, capacity: int = 4
     ) -> None:
         self._view_transform = view_transform
         self._grid = grid

@@ -14,7 +14,7 @@ from bev_trainer.dataset.reader import Drive
 from support.overfit import knowledge, learn
 
 from bev_perception.model.bev_model import BevModel
-from bev_perception.model.config import ModelConfig, load_model_config
+from bev_perception.model.config import ModelConfig, load_model_config, own_family
 
 MODELS = Path(__file__).resolve().parents[2] / 'models'
 FRAMES = 8
@@ -57,7 +57,7 @@ def clips_of(drive: Drive, config: ModelConfig, model: BevModel) -> Clip:
 )
 def test_eight_frames_by_heart(preset: str, steps: int, drive: Drive) -> None:
     torch.manual_seed(1)
-    config = load_model_config(MODELS / preset / 'model.yaml')
+    config = own_family(load_model_config(MODELS / preset / 'model.yaml'))
     model = BevModel(config)
     clips = clips_of(drive, config, model)
     learn(model, clips, steps, 2e-3, print)

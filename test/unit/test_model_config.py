@@ -10,7 +10,12 @@ import yaml
 
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.grid import BevGrid
-from bev_perception.model.config import ModelConfig, load_model_config, parse_model_config
+from bev_perception.model.config import (
+    ModelConfig,
+    load_model_config,
+    own_family,
+    parse_model_config,
+)
 
 NANO = Path(__file__).resolve().parents[2] / 'models' / 'nano' / 'model.yaml'
 
@@ -42,7 +47,7 @@ def message(text: str) -> str:
 
 
 def test_shipped_description() -> None:
-    config = load_model_config(NANO)
+    config = own_family(load_model_config(NANO))
     assert config.bev_grid() == BevGrid(-50.0, -50.0, 0.5, 200, 200)
     assert config.feature_size() == (16, 44)
     assert config.depth is not None and config.depth.bins == 59
@@ -67,7 +72,7 @@ def test_depth_is_not_needed_by_every_view_transform() -> None:
     data = content()
     del data['depth']
     data['view_transform'] |= {'kind': 'bilinear', 'levels': 4}
-    config = parse_model_config(yaml.safe_dump(data), 'x')
+    config = own_family(parse_model_config(yaml.safe_dump(data), 'x'))
     assert config.depth is None
 
 

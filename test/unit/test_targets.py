@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bev_perception.decode.instances import decode_instances
 from bev_perception.decode.objects import decode_objects
 from bev_perception.geometry.grid import BevGrid
-from bev_perception.model.config import load_model_config
+from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.view_transform import DepthBins
 
 NANO = Path(__file__).resolve().parents[2] / 'models' / 'nano' / 'model.yaml'
@@ -155,7 +155,7 @@ def test_depth_bins_take_the_nearest_that_is_known() -> None:
 
 
 def test_all_targets_of_a_model_and_their_batch() -> None:
-    config = load_model_config(NANO)
+    config = own_family(load_model_config(NANO))
     one = frame_targets(HandMade(), config)
     assert one.occupancy is not None and tuple(one.occupancy.shape) == (1, 1, 200, 200)
     assert one.motion is not None and bool(torch.isnan(one.motion).any())

@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 from torch import Tensor, nn
 
-from bev_perception.errors import ConfigError
 from bev_perception.model.config import ModelConfig
 from bev_perception.model.config_heads import MotionSection
 from bev_perception.model.heads.grid_sampler import GridSampler
@@ -15,7 +14,7 @@ from bev_perception.model.heads.motion_efficient import EfficientMotionHead
 from bev_perception.model.heads.objects import ObjectHead
 from bev_perception.model.heads.occupancy import OccupancyHead
 from bev_perception.model.heads.trajectories import TrajectoryHead
-from bev_perception.model.outputs import HEADS, ModelOutputs
+from bev_perception.model.outputs import HeadNames, ModelOutputs
 
 _OBJECT_OUTPUTS = (
     'heatmap_logits', 'center_offset', 'center_z', 'log_size', 'yaw_sin_cos', 'velocity',
@@ -31,7 +30,7 @@ class BevHeads(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         sections, channels = config.heads, config.bev_encoder.channels
-        self.names = sections.names
+        self.names: frozenset[str] = sections.names
         self._model_name = config.name
         grid = config.bev_grid()
         self.samplers = nn.ModuleDict(
@@ -86,21 +85,7 @@ class BevHeads(nn.Module):
         Raises:
             ConfigError: there is no head of that name, or the model does not have it.
         """
-        if heads is None:
-            return self.names
-        wanted = frozenset(heads)
-        unknown = sorted(wanted - HEADS)
-        if unknown:
-            raise ConfigError(
-                f'no head named {", ".join(unknown)}; choose from {", ".join(sorted(HEADS))}'
-            )
-        missing = sorted(wanted - self.names)
-        if missing:
-            raise ConfigError(
-                f"model '{self._model_name}' has no {', '.join(missing)} head; "
-                f'it has {", ".join(sorted(self.names))}'
-            )
-        return wanted
+        return HeadNames(self._model_name, self.names).known(heads)
 
 
 def _motion_head(channels: int, section: MotionSection) -> nn.Module:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from bev_perception.model.bev_model import BevModel
-from bev_perception.model.config import ModelConfig
+from bev_perception.model.config import AnyModelConfig
 from bev_perception.model.folder import LoadedModel, load_model, save_model
+from bev_perception.model.network import create_network
 
 
-def untrained(config: ModelConfig, seed: int) -> ModelConfig:
+def untrained(config: AnyModelConfig, seed: int) -> AnyModelConfig:
     """Returns the description of the same network with seeded weights."""
     training = config.training.model_copy(
         update={
@@ -24,7 +24,7 @@ def untrained(config: ModelConfig, seed: int) -> ModelConfig:
 
 
 def initialise(
-    config: ModelConfig, seed: int, folder: Path, *, half: bool = False, overwrite: bool = False
+    config: AnyModelConfig, seed: int, folder: Path, *, half: bool = False, overwrite: bool = False
 ) -> LoadedModel:
     """Writes a model folder with seeded weights and returns it as a user would load it.
 
@@ -35,6 +35,6 @@ def initialise(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = BevModel(config)
+        model = create_network(config)
     save_model(folder, untrained(config, seed), model, half=half, overwrite=overwrite)
     return load_model(folder)
