@@ -47,12 +47,13 @@ def clips_of(drive: Drive, config: ModelConfig, model: BevModel) -> Clip:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('preset', 'steps'),
     [
         ('nano', 150),
-        pytest.param('base', 200, marks=pytest.mark.slow),
-        pytest.param('large', 200, marks=pytest.mark.slow),
+        ('base', 200),
+        ('large', 200),
     ],
 )
 def test_eight_frames_by_heart(preset: str, steps: int, drive: Drive) -> None:
