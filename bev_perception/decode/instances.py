@@ -125,7 +125,7 @@ def _without_gaps(centers_m: NDArray[np.float64]) -> NDArray[np.float64]:
     of them, or stands when there is but one; without any it stays NaN.
     """
     filled = centers_m.copy()
-    there = np.isfinite(centers_m).all(axis=-1)
+    there = np.asarray(np.isfinite(centers_m).all(axis=-1))
     times = np.arange(len(centers_m))
     for m in np.flatnonzero(~there.all(axis=0) & there.any(axis=0)):
         known = np.flatnonzero(there[:, m])

@@ -260,9 +260,7 @@ def test_gradient_reaches_every_parameter(training: bool) -> None:
     config = small_config()
     model = fresh_model(config).train(training)
     for parameter in model.parameters():
-        if not bool(
-            parameter.any()
-        ):  # nothing behind a layer of zeros has a gradient yet
+        if not bool(parameter.any()):  # nothing behind a layer of zeros has a gradient yet
             torch.nn.init.normal_(parameter, std=0.01)
     mask = torch.tensor([[True, True, False], [True, True, True]])
     lift = build_lift(config, [ring(config, 3, seed) for seed in range(2)])

@@ -122,7 +122,10 @@ def test_without_objects(modes: int, steps: int) -> None:
 )
 def test_every_mode_is_there_once(seed: int, objects: int, modes: int, steps: int) -> None:
     rng = np.random.default_rng(seed)
-    boxes = [make_object(*rng.uniform(-20, 20, 2), yaw=rng.uniform(-3, 3)) for _ in range(objects)]
+    boxes = [
+        make_object(rng.uniform(-20, 20), rng.uniform(-20, 20), yaw=rng.uniform(-3, 3))
+        for _ in range(objects)
+    ]
     logits = rng.normal(0.0, 2.0, (objects, modes))
     offsets = rng.normal(0.0, 5.0, (objects, modes, steps, 2))
     found = with_modes(boxes, logits.astype(np.float32), offsets.astype(np.float32), STEP_S)

@@ -183,10 +183,11 @@ def test_unusable_regressions() -> None:
 
 def with_existence(values: dict[tuple[int, int], tuple[float, float]]) -> ObjectMaps:
     """Returns maps with car peaks of (heatmap, existence) in cells (iy, ix)."""
-    maps = replace(blank_maps(), existence=np.zeros(GRID.shape, dtype=np.float32))
+    exists = np.zeros(GRID.shape, dtype=np.float32)
+    maps = replace(blank_maps(), existence=exists)
     for (iy, ix), (peak, existence) in values.items():
         maps.heatmap[0, iy, ix] = peak
-        maps.existence[iy, ix] = existence
+        exists[iy, ix] = existence
     return maps
 
 

@@ -157,8 +157,9 @@ def test_against_the_definition(
     renamed[:, 0] = 0
     predicted = np.take_along_axis(renamed, truth.reshape(shape[0], -1), axis=1).reshape(shape)
     wrong = rng.uniform(size=shape) < noise
-    predicted = np.where(wrong, rng.integers(0, largest + 1, shape) * 11, predicted)
-    found = panoptic_counts(predicted.astype(np.int32), truth)
+    other = rng.integers(0, largest + 1, shape) * 11
+    predicted = np.asarray(np.where(wrong, other, predicted), np.int32).reshape(shape)
+    found = panoptic_counts(predicted, truth)
     expected = brute_force(predicted, truth)
     assert found.iou_sum == pytest.approx(expected[0])
     assert counts(predicted, truth)[1:] == expected[1:]
