@@ -50,29 +50,35 @@ def part_sizes(config: AnyModelConfig, cameras: int = 6) -> tuple[PartSize, ...]
     macs = dict.fromkeys(parts, 0)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         for name, modules in parts.items():
-            for module in modules:
-                _count(module, name, macs, counter)
+            _count(modules, name, macs, counter)
         _run(model, cameras)
     return tuple(
-        PartSize(
-            name, sum(p.numel() for module in modules for p in module.parameters()), macs[name]
-        )
-        for name, modules in parts.items()
+        PartSize(name, _parameters(modules), macs[name]) for name, modules in parts.items()
     )
 
 
-def _count(module: nn.Module, name: str, macs: dict[str, int], counter: FlopCounterMode) -> None:
-    """Adds what a module computes to the count of its part, whenever it is called."""
+def _parameters(modules: Sequence[nn.Module]) -> int:
+    """Returns the number of learned numbers of modules, which may hold one another."""
+    return sum({p: p.numel() for module in modules for p in module.parameters()}.values())
+
+
+def _count(
+    modules: Sequence[nn.Module], name: str, macs: dict[str, int], counter: FlopCounterMode
+) -> None:
+    """Adds what modules compute to the count of their part, once where they call one another."""
     before: list[int] = []
 
     def enter(*_: Any) -> None:
         before.append(counter.get_total_flops())
 
     def leave(*_: Any) -> None:
-        macs[name] += (counter.get_total_flops() - before.pop()) // _OPERATIONS_PER_MAC
+        start = before.pop()
+        if not before:
+            macs[name] += (counter.get_total_flops() - start) // _OPERATIONS_PER_MAC
 
-    module.register_forward_pre_hook(enter)
-    module.register_forward_hook(leave)
+    for module in modules:
+        module.register_forward_pre_hook(enter)
+        module.register_forward_hook(leave)
 
 
 def _run(model: BevNetwork, cameras: int) -> None:
@@ -101,8 +107,10 @@ def _radar(config: ModelDescription) -> Tensor | None:
 def _parts(model: BevNetwork) -> dict[str, list[nn.Module]]:
     """Returns the modules of each part, by the name that people know it by."""
     if not isinstance(model, BevModel):
-        return {name: [part] for name, part in model.get_submodule('published').named_children()}
-    parts = {
+        # With all that is inside: some layers are called past the module that they belong to.
+        parts = model.get_submodule('published').named_children()
+        return {name: list(part.modules()) for name, part in parts if _parameters([part])}
+    paths_of = {
         'backbone': ['backbone'],
         'neck and depth': ['neck', 'depth_head'],
         'view transform': ['view_transform', 'radar', 'coverage'],
@@ -112,7 +120,8 @@ def _parts(model: BevNetwork) -> dict[str, list[nn.Module]]:
     }
     modules = dict(model.named_modules())
     return {
-        name: [modules[path] for path in paths if path in modules] for name, paths in parts.items()
+        name: [modules[path] for path in paths if path in modules]
+        for name, paths in paths_of.items()
     }
 
 

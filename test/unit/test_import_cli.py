@@ -236,8 +236,9 @@ def test_reference_is_for_one_network(place: Path, capfd: pytest.CaptureFixture[
     assert '--reference must be finite' in capfd.readouterr().err
 
 
-def test_a_head_that_is_not_there(place: Path) -> None:
+def test_warm_up_and_heads_that_are_not_there(place: Path) -> None:
     loaded = load_model(folder_of(place, 'lift-splat-shoot'))
+    BevPipeline(loaded, PipelineConfig('cpu')).warm_up(2)
     assert loaded.model.memory_frames() is None
     with pytest.raises(ConfigError, match='has no motion head; it has occupancy'):
         loaded.model.heads.known({'motion'})

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bev_perception.bench.model_size import part_sizes
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.config import (
@@ -131,3 +132,16 @@ def test_the_two_families_are_told_apart() -> None:
     assert isinstance(own, ModelConfig) and own_family(own) is own
     with pytest.raises(ConfigError, match=r"'power_bev' is a published network"):
         own_family(shipped('power_bev'))
+
+
+def test_sizes_of_the_parts() -> None:
+    camera, bev = part_sizes(shipped('lift_splat_shoot'), cameras=1)
+    assert (camera.name, bev.name) == ('camera_encoder', 'bev_encoder')
+    # Kernel area * channels in * channels out * cells, layer by layer.
+    fine, middle, coarse = 100 * 100, 50 * 50, 25 * 25
+    expected = 49 * 64 * 64 * fine + 4 * 9 * 64 * 64 * fine
+    for before, width, cells in ((64, 128, middle), (128, 256, coarse)):
+        expected += (9 * before * width + 3 * 9 * width * width + before * width) * cells
+    expected += (9 * (64 + 256) * 256 + 9 * 256 * 256) * fine
+    expected += (9 * 256 * 128 + 128) * 200 * 200
+    assert bev.macs == expected
