@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.decode.flow_identity import overlap_m2
 from bev_perception.decode.grouping import group_count, group_mean, group_sum
 from bev_perception.decode.headings import path_headings
 from bev_perception.frame import BevObject, Trajectory
 from bev_perception.geometry.grid import BevGrid
 
 _MAX_CENTROID_DISTANCE_M = 2.0
-# Points along and across a box at which the labels under it are looked up.
-_SAMPLES = (16, 8)
 
 
 @dataclass(frozen=True)
@@ -100,37 +99,14 @@ def _link(
 ) -> NDArray[np.int64]:
     """Returns the label [M] of each object's instance, 0 = none; no label occurs twice."""
     boxes = np.array([(*o.center_m[:2], *o.size_m[:2], o.yaw_rad) for o in objects]).reshape(-1, 5)
-    overlap_m2 = _overlap_m2(boxes, present, grid, len(centroids_m))
+    area_m2 = overlap_m2(boxes, present, grid, len(centroids_m))
     labels = np.zeros(len(objects), dtype=np.int64)
-    _claim(-overlap_m2, overlap_m2 > 0, labels)
+    _claim(-area_m2, area_m2 > 0, labels)
 
     offset_m = boxes[:, None, :2] - centroids_m[None]
     distance_m = np.hypot(offset_m[..., 0], offset_m[..., 1])
     _claim(distance_m, distance_m <= _MAX_CENTROID_DISTANCE_M, labels)
     return labels
-
-
-def _overlap_m2(
-    boxes: NDArray[np.float64], present: NDArray[np.int32], grid: BevGrid, groups: int
-) -> NDArray[np.float64]:
-    """Returns [M, groups]: area of each box [x, y, length, width, yaw] on each label; 0 on none.
-
-    Measured at points spread evenly over the box, so the cost does not depend on its size.
-    """
-    along, across = ((np.arange(count) + 0.5) / count - 0.5 for count in _SAMPLES)
-    u_m = (boxes[:, 2, None] * np.repeat(along, len(across)))[..., None]
-    v_m = (boxes[:, 3, None] * np.tile(across, len(along)))[..., None]
-    cos, sin = np.cos(boxes[:, 4]), np.sin(boxes[:, 4])
-    forward, left = np.stack([cos, sin], axis=-1), np.stack([-sin, cos], axis=-1)
-    points_m = boxes[:, None, :2] + u_m * forward[:, None] + v_m * left[:, None]
-    iy, ix, inside = grid.to_cell(points_m[..., 0], points_m[..., 1])
-    label = np.zeros(inside.shape, dtype=np.int64)
-    label[inside] = present[iy[inside], ix[inside]]
-    owner = np.arange(len(boxes))[:, None] * groups
-    share = group_count((owner + label).ravel(), len(boxes) * groups) / (len(along) * len(across))
-    overlap_m2 = share.reshape(-1, groups) * (boxes[:, 2] * boxes[:, 3])[:, None]
-    overlap_m2[:, 0] = 0.0
-    return overlap_m2
 
 
 def _claim(cost: NDArray, allowed: NDArray[np.bool_], labels: NDArray[np.int64]) -> None:

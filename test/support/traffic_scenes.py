@@ -8,13 +8,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.decode.instances import BoxTracks
-from bev_perception.frame import BevObject, ClassScore
+from bev_perception.decode.instances import BoxTracks, encode_instances
+from bev_perception.frame import BevObject, ClassScore, Trajectory
 from bev_perception.geometry.grid import BevGrid
 
 Pose = tuple[float, float, float]
@@ -123,6 +123,91 @@ def rotation(yaw: float) -> NDArray[np.float64]:
 def to_base(points_m: NDArray[np.float64], base: Pose) -> NDArray[np.float64]:
     """Returns points [..., 2] of the scene's frame in the base frame of a vehicle at a pose."""
     return (points_m - np.array(base[:2])) @ rotation(base[2])
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations of what a detector measures, and how often it misses somebody.
+
+    Attributes:
+        position_m: of the box centre, along x and y.
+        yaw_rad: of the heading.
+        velocity_mps: along x and y; None when no velocity is measured.
+        path_mps: a predicted path drifts off by as much, along x and y; None when there are no
+            predicted paths.
+        missed: probability that somebody is not detected.
+    """
+
+    position_m: float = 0.0
+    yaw_rad: float = 0.0
+    velocity_mps: float | None = 0.0
+    path_mps: float | None = 0.0
+    missed: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What is detected at one time.
+
+    Attributes:
+        objects: in the base frame, in random order.
+        who: index of the agent of each.
+        instances: int32 [Y, X] labels under them; None where no grid was given.
+    """
+
+    objects: tuple[BevObject, ...]
+    who: tuple[int, ...]
+    instances: NDArray[np.int32] | None
+
+
+def sighting(
+    agents: Sequence[Agent],
+    time_s: float,
+    rng: np.random.Generator,
+    noise: Noise,
+    base: Pose = (0.0, 0.0, 0.0),
+    grid: BevGrid | None = None,
+    steps_s: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
+) -> Sighting:
+    """Returns what a detector sees from a vehicle at a pose, with paths over `steps_s`."""
+    seen = [k for k, agent in enumerate(agents) if agent.is_seen(time_s)]
+    who = [k for k in rng.permutation(seen).tolist() if rng.uniform() >= noise.missed]
+    objects = [_noisy(agents[k], time_s, rng, noise, base, steps_s) for k in who]
+    if grid is None:
+        return Sighting(tuple(objects), tuple(who), None)
+    _, instances = encode_instances(box_tracks(agents, [time_s], base), grid)
+    there = np.isin(instances[0], np.array(who, dtype=np.int64) + 11)
+    objects = [replace(item, instance=k + 11) for k, item in zip(who, objects, strict=True)]
+    return Sighting(tuple(objects), tuple(who), np.where(there, instances[0], 0))
+
+
+def _noisy(
+    agent: Agent,
+    time_s: float,
+    rng: np.random.Generator,
+    noise: Noise,
+    base: Pose,
+    steps_s: Sequence[float],
+) -> BevObject:
+    item = true_object(agent, time_s, base)
+    dx, dy = rng.normal(0.0, 1.0, 2) * noise.position_m
+    x, y, z = item.center_m
+    yaw = item.yaw_rad + rng.normal() * noise.yaw_rad
+    item = replace(item, center_m=(x + dx, y + dy, z), yaw_rad=yaw)
+    error_mps = rng.normal(0.0, 1.0, 2) * (noise.velocity_mps or 0.0)
+    if noise.velocity_mps is None or item.velocity_mps is None:
+        item = replace(item, velocity_mps=None)
+    else:
+        vx, vy = item.velocity_mps
+        item = replace(item, velocity_mps=(vx + error_mps[0], vy + error_mps[1]))
+    drift_mps = rng.normal(0.0, 1.0, 2) * (noise.path_mps or 0.0)
+    if noise.path_mps is None:
+        return item
+    poses = np.array([agent.path(time_s + step) for step in (0.0, *steps_s)])
+    xy_m = to_base(poses[:, :2], base) + np.outer((0.0, *steps_s), drift_mps) + [dx, dy]
+    xyz_m = np.column_stack([xy_m, np.full(len(xy_m), z)])
+    path = Trajectory(0.9, steps_s[0], 0.0, xyz_m, poses[:, 2] - base[2])
+    return replace(item, trajectories=(path,))
 
 
 def random_traffic(
