@@ -51,7 +51,7 @@ def test_status_counts_frames_and_times_every_stage(ros, tiny_model):
         assert (status.sets_received, status.sets_processed, status.sets_dropped) == (3, 3, 0)
         names = [s.name for s in status.stages]
         assert names == [
-            'wait', 'preprocess', 'geometry', 'encode', 'lift', 'bev', 'heads', 'decode', 'publish'
+            'wait', 'preprocess', 'geometry', 'encode', 'lift', 'memory', 'bev', 'heads', 'decode', 'publish'
         ]  # fmt: skip
         assert status.latency_s >= sum(s.seconds for s in status.stages[1:-1]) > 0
 
@@ -176,7 +176,7 @@ def test_nothing_is_computed_while_nobody_listens(ros, tiny_model, monkeypatch):
         harness.listen_again()
         harness.step(2)
         assert len(steps) == 1
-        assert steps[0] == {'objects', 'motion', 'occupancy'}
+        assert steps[0] == {'objects', 'motion', 'occupancy', 'trajectories'}
 
 
 def test_only_the_wanted_heads_run(ros, tiny_model, monkeypatch):
@@ -189,7 +189,7 @@ def test_only_the_wanted_heads_run(ros, tiny_model, monkeypatch):
             pipeline, 'step', lambda frames, heads: steps.append(heads) or real(frames, heads)
         )
         harness.step(0)
-        assert steps == [{'objects', 'motion'}]
+        assert steps == [{'objects', 'motion', 'trajectories'}]
 
 
 def test_a_slow_model_drops_whole_old_sets_and_blocks_nobody(ros, tiny_model, monkeypatch):
