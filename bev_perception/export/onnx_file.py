@@ -18,8 +18,9 @@ OPSET = 20
 def export_onnx(model: BevModel, inputs: StepInputs, path: Path) -> StreamingStep:
     """Writes one frame of a model, the memory as input and output, and returns what was written.
 
-    The numbers of entries of the view transform's matrices are free: the file serves any
-    calibration of a rig of as many cameras. Names of inputs and outputs are those of
+    With lift-splat, bilinear sampling and semantic points the numbers of matrix entries are free:
+    the file serves any calibration of a rig of as many cameras. The other view transforms are
+    recorded for the calibration of the example. Names of inputs and outputs are those of
     `StepInputs.named` and `StreamingStep.output_names`.
 
     Args:
@@ -40,7 +41,7 @@ def export_onnx(model: BevModel, inputs: StepInputs, path: Path) -> StreamingSte
     step = StreamingStep(model, inputs).eval()
     named = inputs.named()
     free = [
-        {0: torch.export.Dim.DYNAMIC} if _is_list(name, tensor) else None
+        {0: torch.export.Dim.AUTO} if _is_list(name, tensor) else None
         for name, tensor in named.items()
     ]
     with torch.no_grad(), warnings.catch_warnings():
