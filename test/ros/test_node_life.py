@@ -51,7 +51,8 @@ def test_status_counts_frames_and_times_every_stage(ros, tiny_model):
         assert (status.sets_received, status.sets_processed, status.sets_dropped) == (3, 3, 0)
         names = [s.name for s in status.stages]
         assert names == [
-            'wait', 'preprocess', 'geometry', 'encode', 'lift', 'memory', 'bev', 'heads', 'decode', 'publish'
+            'wait', 'preprocess', 'geometry', 'encode', 'lift', 'memory', 'bev', 'heads', 'decode',
+            'publish',
         ]  # fmt: skip
         assert status.latency_s >= sum(s.seconds for s in status.stages[1:-1]) > 0
 
