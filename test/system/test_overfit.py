@@ -72,6 +72,7 @@ def taught(config: ModelConfig, drive: Drive, steps: int, rate: float) -> Knowle
     return known
 
 
+@pytest.mark.slow
 def test_a_small_network_learns_all_by_heart(drive: Drive) -> None:
     known = taught(small_config(), drive, 170, 4e-3)
     assert known.objects >= 8
