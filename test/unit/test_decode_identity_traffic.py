@@ -108,7 +108,7 @@ def watch(
         found = tracker.update(
             seen.objects,
             START_NS + round(k * step_s * 1e9),
-            pose_from_yaw(*base[:2], 0.0, base[2]),
+            pose_from_yaw(base[0], base[1], 0.0, base[2]),
             seen.instances,
             grid,
         )

@@ -158,8 +158,8 @@ def test_against_the_definition(
     predicted = np.take_along_axis(renamed, truth.reshape(shape[0], -1), axis=1).reshape(shape)
     wrong = rng.uniform(size=shape) < noise
     other = rng.integers(0, largest + 1, shape) * 11
-    predicted = np.asarray(np.where(wrong, other, predicted), np.int32).reshape(shape)
-    found = panoptic_counts(predicted, truth)
-    expected = brute_force(predicted, truth)
+    said: NDArray[np.int32] = np.where(wrong, other, predicted).astype(np.int32).reshape(shape)
+    found = panoptic_counts(said, truth)
+    expected = brute_force(said, truth)
     assert found.iou_sum == pytest.approx(expected[0])
-    assert counts(predicted, truth)[1:] == expected[1:]
+    assert counts(said, truth)[1:] == expected[1:]
