@@ -121,6 +121,7 @@ def grids(draw: st.DrawFn) -> BevGrid:
 
 @settings(max_examples=60, deadline=None)
 @given(grid=grids(), seed=st.integers(0, 2**32 - 1), count=st.integers(1, 14))
+@pytest.mark.slow
 def test_instances_of_random_traffic(grid: BevGrid, seed: int, count: int) -> None:
     """Cars and trucks on bends, coming and going; those that leave and come back excepted."""
     rng = np.random.default_rng(seed)
