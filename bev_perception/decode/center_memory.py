@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from bev_perception.decode.center_votes import nearest_center
 from bev_perception.decode.grouping import group_count, group_mean
@@ -13,6 +14,13 @@ from bev_perception.geometry.grid import BevGrid
 
 Labels = NDArray[np.int64]
 Points = NDArray[np.float64]
+
+# What `CenterMemory` keeps per label: [labels, 2] and [labels].
+_PLACES = ('_center_m', '_told_m', '_drift_m')
+_COUNTS = (
+    *('_told_step', '_reach_m', '_radius_m', '_waiting'),
+    *('_whole', '_inner', '_guess', '_hidden'),
+)
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,9 @@ class CenterMemory:
         grid: geometry of the label maps.
         near_m: how far from its expected centre an instance wholly in view is recognised.
         far_m: likewise one whose centre is extrapolated. Where it is a guess this is at least
-            the distance of the cells from the centre they pointed at; while one that was wholly
-            in view is hidden it grows by as much with every step, twice as much if its motion
-            was never seen.
+            the distance of the first cells from the centre they pointed at; while one that was
+            wholly in view is hidden it grows by as much with every step, twice as much if its
+            motion was never seen.
     """
 
     def __init__(self, grid: BevGrid, near_m: float, far_m: float) -> None:
@@ -95,22 +103,26 @@ class CenterMemory:
             taken: bool [count + 1], labels that are not looked for.
         """
         lost = np.flatnonzero(~taken[1:]) + 1
-        gap_m = _distances(groups.told_m, self._center_m[lost])
+        guess = lost[self._guess[lost]]
+        found = np.zeros(len(groups.told_m), dtype=np.int64)
+        if not len(lost) or not len(found):
+            return found
+        row, label, gap_m = _pairs(
+            groups.told_m, self._center_m, lost, self._radius_m[lost] * self._waiting[lost]
+        )
         # Who enters the grid has not been hidden inside for long.
-        waited = np.where(groups.entering[:, None], 1.0, self._waiting[lost])
-        close = gap_m <= self._radius_m[lost] * waited
-        guess = np.flatnonzero(self._guess[lost])
-        stood_m = _distances(groups.told_m, self._told_m[lost[guess]])
-        close[:, guess] |= stood_m <= self._far_m
-        gap_m[:, guess] = np.minimum(gap_m[:, guess], stood_m)
+        close = (gap_m <= self._radius_m[label]) | ~groups.entering[row]
+        stood = _pairs(groups.told_m, self._told_m, guess, self._radius_m[guess])
+        row = np.concatenate([row[close], stood[0]])
+        label = np.concatenate([label[close], stood[1]])
+        gap_m = np.concatenate([gap_m[close], stood[2]])
 
-        found = np.zeros(len(gap_m), dtype=np.int64)
-        free = np.ones(len(lost), dtype=bool)
-        rows, columns = np.nonzero(close)
-        order = np.argsort(gap_m[rows, columns], kind='stable')
-        for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-            if found[row] == 0 and free[column]:
-                found[row], free[column] = lost[column], False
+        free = ~taken
+        # The longer ago one was seen, the less likely it comes back.
+        order = np.argsort(gap_m * (1 + self._hidden[label]), kind='stable')
+        for group, old in zip(row[order].tolist(), label[order].tolist(), strict=True):
+            if found[group] == 0 and free[old]:
+                found[group], free[old] = old, False
         return found
 
     def start(self, labels: Labels, cells_m: Points, votes_m: Points) -> None:
@@ -136,8 +148,9 @@ class CenterMemory:
         """
         self._step += 1
         groups = max(int(labels.max(initial=0)), self.count) + 1
+        born = labels > self.count
         self._grow(groups)
-        self._measure_reach(labels, cells_m, votes_m)
+        self._measure_reach(labels[born], cells_m[born], votes_m[born])
         visible = group_count(labels, groups) > 0
         cut = self._are_cut(labels, cells_m, groups)
         self._whole = visible & ~cut
@@ -153,11 +166,7 @@ class CenterMemory:
         self._guess = np.where(visible, cut & ~known, self._guess)
         by_cells = self._whole | (visible & self._guess)
         self._center_m = np.where(by_cells[:, None], mean_m, moved_m)
-        reach_m = np.where(visible & self._guess, self._reach_m, 0.0)
-        self._radius_m = np.maximum(self._far_m, reach_m)
-        x_m, y_m = self._center_m.T
-        inside = self._grid.to_cell(x_m, y_m)[2] & (self._inner | known)
-        self._waiting = 1.0 + np.where(inside, np.where(known, 1, 2) * self._hidden, 0)
+        self._set_radii(visible, known)
 
     def _learn_drift(self, mean_m: Points, told_m: Points) -> None:
         """Brings up how far each instance moves per step, from the means and what cells tell."""
@@ -170,6 +179,13 @@ class CenterMemory:
         self._told_m = np.where(told[:, None], told_m, self._told_m)
         self._told_step = np.where(told, self._step - 1, self._told_step)
 
+    def _set_radii(self, visible: NDArray[np.bool_], known: NDArray[np.bool_]) -> None:
+        reach_m = np.where(visible & self._guess, self._reach_m, 0.0)
+        self._radius_m = np.maximum(self._far_m, reach_m)
+        x_m, y_m = self._center_m.T
+        inside = self._grid.to_cell(x_m, y_m)[2] & (self._inner | known)
+        self._waiting = 1.0 + np.where(inside, np.where(known, 1, 2) * self._hidden, 0)
+
     def _measure_reach(self, labels: Labels, cells_m: Points, votes_m: Points) -> None:
         offset_m = votes_m - cells_m
         np.maximum.at(self._reach_m, labels, np.hypot(offset_m[:, 0], offset_m[:, 1]))
@@ -178,18 +194,9 @@ class CenterMemory:
         new = groups - len(self._center_m)
         if new:
             unknown = np.full((new, 2), np.nan)
-            for name in ('_center_m', '_told_m', '_drift_m'):
+            for name in _PLACES:
                 setattr(self, name, np.concatenate([getattr(self, name), unknown]))
-            for name in (
-                '_told_step',
-                '_reach_m',
-                '_radius_m',
-                '_waiting',
-                '_whole',
-                '_inner',
-                '_guess',
-                '_hidden',
-            ):
+            for name in _COUNTS:
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros(new, old.dtype)]))
 
@@ -201,8 +208,19 @@ class CenterMemory:
         return np.asarray(group_count(labels[outer], groups) > 0)
 
 
-def _distances(points_m: Points, places_m: Points) -> NDArray[np.float64]:
-    """Returns [n, m] between points [n, 2] and places [m, 2]."""
-    dx = points_m[:, 0, None] - places_m[:, 0]
-    dy = points_m[:, 1, None] - places_m[:, 1]
-    return np.asarray(np.hypot(dx, dy))
+def _pairs(
+    points_m: Points, places_m: Points, labels: Labels, radius_m: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], Labels, NDArray[np.float64]]:
+    """Returns (point, label, distance), each [n], of those labels' places near points.
+
+    Args:
+        points_m: [P, 2].
+        places_m: [L, 2], by label.
+        labels: [m], those that are looked at.
+        radius_m: [m], how near.
+    """
+    near = KDTree(points_m).query_ball_point(places_m[labels], radius_m, return_sorted=True)
+    label = np.repeat(labels, [len(points) for points in near])
+    point = np.array([p for points in near for p in points], dtype=np.int64)
+    offset_m = points_m[point] - places_m[label]
+    return point, label, np.hypot(offset_m[:, 0], offset_m[:, 1])
