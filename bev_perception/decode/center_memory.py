@@ -112,7 +112,8 @@ class CenterMemory:
         )
         # Who enters the grid has not been hidden inside for long.
         close = (gap_m <= self._radius_m[label]) | ~groups.entering[row]
-        stood = _pairs(groups.told_m, self._told_m, guess, self._radius_m[guess])
+        stood_m = np.where(self._hidden[guess] > 0, 0.0, self._far_m) + self._radius_m[guess]
+        stood = _pairs(groups.told_m, self._told_m, guess, stood_m)
         row = np.concatenate([row[close], stood[0]])
         label = np.concatenate([label[close], stood[1]])
         gap_m = np.concatenate([gap_m[close], stood[2]])
@@ -163,7 +164,7 @@ class CenterMemory:
         known = np.isfinite(self._drift_m[:, 0])
         drift_m = np.where(known[:, None], self._drift_m, 0.0)
         moved_m = np.where(visible[:, None], told_m, self._center_m) + drift_m
-        self._guess = np.where(visible, cut & ~known, self._guess)
+        self._guess = ~self._inner & ~known
         by_cells = self._whole | (visible & self._guess)
         self._center_m = np.where(by_cells[:, None], mean_m, moved_m)
         self._set_radii(visible, known)
@@ -180,8 +181,10 @@ class CenterMemory:
         self._told_step = np.where(told, self._step - 1, self._told_step)
 
     def _set_radii(self, visible: NDArray[np.bool_], known: NDArray[np.bool_]) -> None:
-        reach_m = np.where(visible & self._guess, self._reach_m, 0.0)
+        reach_m = np.where(self._guess, self._reach_m, 0.0)
         self._radius_m = np.maximum(self._far_m, reach_m)
+        # Cut when it was seen last, moving nobody knows where: it has left, or stands there.
+        self._radius_m[self._guess & ~visible] = self._near_m
         x_m, y_m = self._center_m.T
         inside = self._grid.to_cell(x_m, y_m)[2] & (self._inner | known)
         self._waiting = 1.0 + np.where(inside, np.where(known, 1, 2) * self._hidden, 0)

@@ -65,7 +65,8 @@ def decode_instances(
     votes; each group is somebody who was hidden or cut by the border, if one is expected about
     there (`CenterMemory`), else a new instance, which gets the next label. So an object keeps
     its label over the horizon. Known exceptions: one that leaves the grid, turns outside and
-    comes back; one that brakes or turns hard while it is hidden.
+    comes back; one that brakes or turns hard while it is hidden; one that enters where another
+    has just left may take its label.
 
     Args:
         maps: over `grid`.
