@@ -127,6 +127,24 @@ def test_entering_car_is_not_one_that_left() -> None:
     assert_perfect_instances(agents, BevGrid(0.0, 0.0, 1.0, 34, 16))
 
 
+def test_entering_pedestrian_is_not_one_that_is_hidden() -> None:
+    """One inside is hidden for two steps, having shown no motion yet, while another comes in."""
+    agents = [
+        Agent('pedestrian', straight(1.1, 3.1, 0.0, 0.0), hidden_s=((0.5, 1.5),)),
+        Agent('pedestrian', straight(-6.3, 3.4, -0.79, 1.7)),
+    ]
+    assert_perfect_instances(agents, BevGrid(-5.0, -20.0, 0.25, 120, 160))
+
+
+def test_car_that_drove_off_is_not_waited_for() -> None:
+    """A car that the border cuts at first is gone; steps later another shows up near there."""
+    agents = [
+        Agent('car', straight(19.2, -10.6, -1.33, 9.5)),
+        Agent('car', bend(15.4, -11.7, 0.36, 1.75, 6.0, 0.4, 0.5)),
+    ]
+    assert_perfect_instances(agents, BevGrid(2.546, -9.075, 0.75, 23, 52))
+
+
 def test_truck_seen_before_is_not_one_long_gone() -> None:
     """Its centre runs along outside the border, past where a car left three steps ago."""
     agents = [
