@@ -90,7 +90,7 @@ def cluster_votes(
     """
     labels = np.zeros(len(votes_m), dtype=np.int64)
     ballot = _count(votes_m, grid)
-    if not len(ballot.counted):
+    if ballot is None:
         return labels
     centers_m = ballot.places_m(_density_peaks(ballot, radii.merge_m))
     found = _assign(ballot, centers_m, radii.assign_m)
@@ -106,13 +106,16 @@ def cluster_votes(
     return labels
 
 
-def _count(votes_m: NDArray[np.floating], grid: BevGrid) -> _Ballot:
+def _count(votes_m: NDArray[np.floating], grid: BevGrid) -> _Ballot | None:
+    """Returns the votes on a raster; None when all are far outside the grid."""
     low = np.array([grid.x_min_m, grid.y_min_m]) - _MARGIN_M
     high = np.array([grid.x_max_m, grid.y_max_m]) + _MARGIN_M
     counted = np.flatnonzero(((votes_m > low) & (votes_m < high)).all(axis=-1))
+    if not len(counted):
+        return None
     iy, ix, _ = grid.to_cell(votes_m[counted, 0], votes_m[counted, 1])
-    y0, x0 = (int(i.min(initial=0)) if len(i) == 0 else int(i.min()) for i in (iy, ix))
-    height, width = int((iy - y0).max(initial=0)) + 1, int((ix - x0).max(initial=0)) + 1
+    y0, x0 = int(iy.min()), int(ix.min())
+    height, width = int(iy.max()) - y0 + 1, int(ix.max()) - x0 + 1
     cell = (iy - y0) * width + ix - x0
     count = np.bincount(cell, minlength=height * width).astype(np.float64)
     origin_m = np.array([grid.x_min_m, grid.y_min_m]) + grid.resolution_m * np.array(
