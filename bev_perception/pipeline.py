@@ -135,7 +135,7 @@ class BevPipeline:
                 future_occupancy=ahead,
                 instances=labels,
                 time_step_s=section.motion.step_s if section.motion else 0.0,
-                objects=None if found is None else self._identify(found, frames),
+                objects=None if found is None else self._identify(found, frames, labels),
                 cameras=prepared.reports,
                 stage_s=clock.stage_s,
                 model_id=self.loaded.model_id,
@@ -213,8 +213,18 @@ class BevPipeline:
             section.step_s,
         )
 
-    def _identify(self, found: tuple[BevObject, ...], frames: FrameSet) -> tuple[BevObject, ...]:
-        return tuple(self._tracker.update(found, frames.stamp_ns, frames.odom_T_base))
+    def _identify(
+        self,
+        found: tuple[BevObject, ...],
+        frames: FrameSet,
+        labels: NDArray[np.int32] | None,
+    ) -> tuple[BevObject, ...]:
+        present, grid = None, None
+        if labels is not None:
+            present, grid = labels[0], self.loaded.config.head_grid('motion')
+        return tuple(
+            self._tracker.update(found, frames.stamp_ns, frames.odom_T_base, present, grid)
+        )
 
     def _synchronise(self) -> None:
         if self._device.type == 'cuda':
