@@ -71,12 +71,7 @@ def import_power_bev(weights: Mapping[str, Tensor]) -> tuple[PowerBev, ImportRep
     prefix = LIGHTNING_PREFIX if any(name.startswith(LIGHTNING_PREFIX) for name in weights) else ''
     model = PowerBev(published_setup({n.removeprefix(prefix): weights[n] for n in weights}))
     state, report = match_weights(weights, model.state_dict(), _renaming(prefix), SOURCE)
-    report.require_complete()
-    if report.unexpected:
-        raise ConfigError(
-            f'{SOURCE}: {len(report.unexpected)} weights are not of the model with '
-            f'EfficientNet-B4, such as {report.unexpected[0]}'
-        )
+    report.require_exact('the model with EfficientNet-B4')
     model.load_state_dict(state)
     return model.eval(), report
 

@@ -54,6 +54,19 @@ class ImportReport:
         ]
         raise ConfigError(f'{self.source}: the weights do not fit; {"; ".join(problems)}')
 
+    def require_exact(self, what: str) -> None:
+        """Raises ConfigError, one line, unless the weights are all those of the model, no others.
+
+        Args:
+            what: model the weights should be of, as the message says it.
+        """
+        self.require_complete()
+        if self.unexpected:
+            raise ConfigError(
+                f'{self.source}: {len(self.unexpected)} weights are not of {what}, such as '
+                f'{self.unexpected[0]}'
+            )
+
     def table(self) -> str:
         """Returns a few lines for people: how many of which kind, and the first names."""
         rows = (

@@ -57,12 +57,7 @@ def import_simple_bev(
     _check_sensors(weights, setup)
     model = SimpleBev(setup)
     state, report = match_weights(weights, model.state_dict(), _renamed, SOURCE)
-    report.require_complete()
-    if report.unexpected:
-        raise ConfigError(
-            f'{SOURCE}: {len(report.unexpected)} weights are not of the RGB model with '
-            f'ResNet-101, such as {report.unexpected[0]}'
-        )
+    report.require_exact('the RGB model with ResNet-101')
     model.load_state_dict(state)
     return model.eval(), report
 

@@ -23,11 +23,11 @@ from bev_perception.model.config_sections import (
     Section,
     TrainingSection,
 )
-from bev_perception.model.published import lift_splat_shoot, power_bev, simple_bev
 from bev_perception.model.published.lift_splat_shoot import LiftSplatShootSetup
 from bev_perception.model.published.power_bev import FRAMES, PowerBevSetup
 from bev_perception.model.published.power_bev_motion import FRAME_STEP_S
 from bev_perception.model.published.simple_bev import SimpleBevSetup
+from bev_perception.model.published.stages import MEAN_RGB, STD_RGB
 
 Architecture = Literal['lift_splat_shoot', 'simple_bev', 'power_bev']
 PublishedSetup = LiftSplatShootSetup | SimpleBevSetup | PowerBevSetup
@@ -154,16 +154,11 @@ def describe_published(
 
 def published_input(architecture: Architecture, setup: PublishedSetup) -> InputSection:
     """Returns the images that the weights were trained with."""
-    module = {
-        'lift_splat_shoot': lift_splat_shoot,
-        'simple_bev': simple_bev,
-        'power_bev': power_bev,
-    }[architecture]
     return InputSection(
         width=setup.image_width,
         height=setup.image_height,
-        mean_rgb=_rounded(module.MEAN_RGB),
-        std_rgb=_rounded(module.STD_RGB),
+        mean_rgb=_rounded(MEAN_RGB),
+        std_rgb=_rounded(STD_RGB),
         horizon_share=HORIZON_SHARE[architecture],
     )
 

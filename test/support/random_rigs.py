@@ -44,13 +44,18 @@ class RandomRig:
         )
 
 
-def random_rig(seed: int, cameras: int | None = None) -> RandomRig:
-    """Returns 1 to 8 cameras over a random grid: pitched, rolled, some equidistant."""
-    rng = np.random.default_rng(seed)
+def random_geometry(
+    rng: np.random.Generator,
+    cells: tuple[int, int] = (8, 26),
+    least_resolution_m: float = 0.5,
+    least_reach: float = 0.3,
+    most_bins: int = 25,
+) -> LiftSplat:
+    """Returns a lift onto a grid of so many cells (from, below) along each side."""
     stride = int(rng.choice([1, 3, 4, 8, 16]))
     rows, columns = (int(n) for n in rng.integers(1, 9, size=2))
-    size_x, size_y = (int(n) for n in rng.integers(8, 26, size=2))
-    resolution_m = rng.uniform(0.5, 2.5)
+    size_x, size_y = (int(n) for n in rng.integers(*cells, size=2))
+    resolution_m = rng.uniform(least_resolution_m, 2.5)
     grid = BevGrid(
         x_min_m=-rng.uniform(0.0, 1.0) * size_x * resolution_m,
         y_min_m=-rng.uniform(0.0, 1.0) * size_y * resolution_m,
@@ -59,9 +64,38 @@ def random_rig(seed: int, cameras: int | None = None) -> RandomRig:
         size_y=size_y,
     )
     near = rng.uniform(0.1, 2.0)
-    far = near + rng.uniform(0.3, 1.2) * max(size_x, size_y) * resolution_m
-    bins = DepthBins(near, far, int(rng.integers(1, 25)))
-    lift = LiftSplat(grid, bins, (rng.uniform(-9, -1), rng.uniform(0, 9)), rows, columns, stride)
+    far = near + rng.uniform(least_reach, 1.2) * max(size_x, size_y) * resolution_m
+    bins = DepthBins(near, far, int(rng.integers(1, most_bins)))
+    z_range_m = (rng.uniform(-9, -1), rng.uniform(0, 9))
+    return LiftSplat(grid, bins, z_range_m, rows, columns, stride)
+
+
+def random_camera(
+    rng: np.random.Generator,
+    index: int,
+    size: tuple[int, int],
+    longest: float = 1.5,
+    wide_share: float = 0.4,
+) -> Camera:
+    """Returns a tilted camera of a size (width, height), focal length up to `longest` widths."""
+    width, height = size
+    camera = level_camera(
+        width,
+        height,
+        focal=width * rng.uniform(0.2, longest),
+        yaw_deg=rng.uniform(-180, 180),
+        pitch_deg=rng.normal(0, 15),
+        roll_deg=rng.normal(0, 10),
+        position_m=rng.normal(0, 1.5, size=3).tolist(),
+        wide=bool(rng.random() < wide_share),
+    )
+    return replace(camera, name=f'camera_{index}')
+
+
+def random_rig(seed: int, cameras: int | None = None) -> RandomRig:
+    """Returns 1 to 8 cameras over a random grid: pitched, rolled, some equidistant."""
+    rng = np.random.default_rng(seed)
+    lift = random_geometry(rng)
     count = int(rng.integers(1, 9)) if cameras is None else cameras
     return random_cameras(lift, count, rng)
 
@@ -72,19 +106,10 @@ def random_cameras(lift: LiftSplat, count: int, rng: np.random.Generator) -> Ran
     for index in range(count):
         width = lift.feature_width * lift.stride - int(rng.integers(0, lift.stride))
         height = lift.feature_height * lift.stride - int(rng.integers(0, lift.stride))
-        camera = level_camera(
-            width,
-            height,
-            focal=width * rng.uniform(0.2, 1.5),
-            yaw_deg=rng.uniform(-180, 180),
-            pitch_deg=rng.normal(0, 15),
-            roll_deg=rng.normal(0, 10),
-            position_m=rng.normal(0, 1.5, size=3).tolist(),
-            wide=bool(rng.random() < 0.4),
-        )
+        camera = random_camera(rng, index, (width, height))
         mask = rng.random((height, width)) < 0.8 if rng.random() < 0.3 else None
         absent = count > 1 and rng.random() < 0.15
-        rig.cameras.append(None if absent else replace(camera, name=f'camera_{index}'))
+        rig.cameras.append(None if absent else camera)
         rig.valid.append(None if absent else mask)
     return rig
 

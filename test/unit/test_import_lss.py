@@ -338,7 +338,7 @@ def test_stages_and_masked_cameras() -> None:
         assert features.depth is not None
         bev = model.lift(features, mask, collated(model, [cameras, cameras]))
         fused, state = model.remember(bev, None, None)
-        outputs = model.decode(fused)
+        outputs = model.decode(fused, model.heads)
         other = model.lift(features, torch.ones_like(mask), collated(model, [absent, cameras]))
         depth = features.depth.clone()
         context = features.context.clone()

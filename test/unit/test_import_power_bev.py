@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from support.level_camera import level_camera
 from support.published_power_bev import published_geometry, published_weights
+from support.random_rigs import random_camera
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
@@ -130,17 +131,7 @@ def random_lift(seed: int) -> tuple[PointLift, list[Camera | None]]:
     lift = PointLift(grid, -3.0, 5.0, 1.0, rng.uniform(0.5, 2), depths, height, width, stride)
     cameras: list[Camera | None] = []
     for index in range(rng.integers(1, 9)):
-        camera = level_camera(
-            width,
-            height,
-            focal=width * rng.uniform(0.2, 1.0),
-            yaw_deg=rng.uniform(-180, 180),
-            pitch_deg=rng.normal(0, 15),
-            roll_deg=rng.normal(0, 10),
-            position_m=rng.normal(0, 1.5, size=3).tolist(),
-            wide=bool(rng.random() < 0.3),
-        )
-        camera = replace(camera, name=f'camera_{index}')
+        camera = random_camera(rng, index, (width, height), 1.0, 0.3)
         cameras.append(None if rng.random() < 0.15 else camera)
     return lift, cameras
 
@@ -280,7 +271,7 @@ def with_predictor(model: PowerBev, logits: Tensor, flow: Tensor):
     own = model.stconv
     model.stconv = Fixed()  # type: ignore[assignment]
     try:
-        return model.decode(torch.zeros(1, 210, 40, 40))
+        return model.decode(torch.zeros(1, 210, 40, 40), model.heads)
     finally:
         model.stconv = own
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 from support.level_camera import level_camera
 from support.published_simple_bev import published_weights
+from support.random_rigs import random_camera
 from torch import Tensor, nn
 
 from bev_perception.errors import ConfigError
@@ -103,17 +103,7 @@ def random_lift(seed: int) -> tuple[VoxelLift, list[Camera | None]]:
     )  # fmt: skip
     cameras: list[Camera | None] = []
     for index in range(rng.integers(1, 9)):
-        camera = level_camera(
-            columns * stride,
-            rows * stride,
-            focal=columns * stride * rng.uniform(0.2, 1.0),
-            yaw_deg=rng.uniform(-180, 180),
-            pitch_deg=rng.normal(0, 15),
-            roll_deg=rng.normal(0, 10),
-            position_m=rng.normal(0, 1.5, size=3).tolist(),
-            wide=bool(rng.random() < 0.3),
-        )
-        camera = replace(camera, name=f'camera_{index}')
+        camera = random_camera(rng, index, (columns * stride, rows * stride), 1.0, 0.3)
         cameras.append(None if rng.random() < 0.15 else camera)
     return lift, cameras
 
@@ -259,7 +249,7 @@ def _with_head(model: SimpleBev, name: str, head: nn.Module):
     setattr(model.decoder, name, head)
     try:
         with torch.inference_mode():
-            return model.decode(torch.randn(1, 128, 16, 16))
+            return model.decode(torch.randn(1, 128, 16, 16), model.heads)
     finally:
         setattr(model.decoder, name, own)
 

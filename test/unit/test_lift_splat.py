@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.level_camera import level_camera
+from support.random_rigs import random_camera, random_geometry, ray_by_hand
 from torch import Tensor
 
 from bev_perception.errors import ConfigError
@@ -22,37 +23,14 @@ from bev_perception.model.view_transform import DepthBins, LiftMatrix, LiftSplat
 def random_setup(seed: int) -> tuple[LiftSplat, list[Camera | None]]:
     """Returns geometry and 1 to 8 cameras: pitched, rolled, some equidistant, some absent."""
     rng = np.random.default_rng(seed)
-    stride = int(rng.choice([1, 3, 4, 8, 16]))
-    rows, columns = (int(n) for n in rng.integers(1, 9, size=2))
-    size_x, size_y = (int(n) for n in rng.integers(5, 40, size=2))
-    resolution_m = rng.uniform(0.3, 2.5)
-    grid = BevGrid(
-        x_min_m=-rng.uniform(0.0, 1.0) * size_x * resolution_m,
-        y_min_m=-rng.uniform(0.0, 1.0) * size_y * resolution_m,
-        resolution_m=resolution_m,
-        size_x=size_x,
-        size_y=size_y,
-    )
-    near = rng.uniform(0.1, 2.0)
-    far = near + rng.uniform(0.2, 1.2) * max(size_x, size_y) * resolution_m
-    bins = DepthBins(near, far, int(rng.integers(1, 30)))
-    lift = LiftSplat(grid, bins, (rng.uniform(-9, -1), rng.uniform(0, 9)), rows, columns, stride)
+    lift = random_geometry(rng, (5, 40), 0.3, 0.2, 30)
     cameras: list[Camera | None] = []
     for index in range(rng.integers(1, 9)):
-        width = columns * stride - int(rng.integers(0, stride))
-        height = rows * stride - int(rng.integers(0, stride))
-        camera = level_camera(
-            width,
-            height,
-            focal=width * rng.uniform(0.2, 1.5),
-            yaw_deg=rng.uniform(-180, 180),
-            pitch_deg=rng.normal(0, 15),
-            roll_deg=rng.normal(0, 10),
-            position_m=rng.normal(0, 1.5, size=3).tolist(),
-            wide=bool(rng.random() < 0.4),
-        )
+        width = lift.feature_width * lift.stride - int(rng.integers(0, lift.stride))
+        height = lift.feature_height * lift.stride - int(rng.integers(0, lift.stride))
+        camera = random_camera(rng, index, (width, height))
         absent = rng.random() < 0.15
-        cameras.append(None if absent else replace(camera, name=f'camera_{index}'))
+        cameras.append(None if absent else camera)
     return lift, cameras
 
 
@@ -63,19 +41,6 @@ def random_inputs(lift: LiftMatrix, channels: int, seed: int = 0) -> tuple[Tenso
     features = torch.randn(*outer, channels, *inner, generator=generator, dtype=torch.float64)
     logits = torch.randn(*outer, lift.depth_bins, *inner, generator=generator, dtype=torch.float64)
     return features, logits.softmax(dim=2)
-
-
-def ray_by_hand(camera: Camera, u: float, v: float) -> list[float]:
-    """Returns the direction whose multiple by depth is the point, from the camera's definition."""
-    x = (u - camera.K[0, 2]) / camera.K[0, 0]
-    y = (v - camera.K[1, 2]) / camera.K[1, 1]
-    if camera.distortion.model == 'none':
-        return [x, y, 1.0]
-    theta = math.sqrt(x * x + y * y)
-    if theta >= math.pi:
-        return [math.nan] * 3
-    share = math.sin(theta) / theta if theta > 0 else 1.0
-    return [x * share, y * share, math.cos(theta)]
 
 
 def cells_by_hand(

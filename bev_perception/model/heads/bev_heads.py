@@ -16,11 +16,6 @@ from bev_perception.model.heads.occupancy import OccupancyHead
 from bev_perception.model.heads.trajectories import TrajectoryHead
 from bev_perception.model.outputs import HeadNames, ModelOutputs
 
-_OBJECT_OUTPUTS = (
-    'heatmap_logits', 'center_offset', 'center_z', 'log_size', 'yaw_sin_cos', 'velocity',
-    'existence_logits',
-)  # fmt: skip
-
 
 class BevHeads(nn.Module):
     """The heads that a description asks for; each sees the BEV through its own range and
@@ -63,7 +58,7 @@ class BevHeads(nn.Module):
             found.update(zip(('occupancy_logits', 'semantic_logits'), logits, strict=True))
         if 'objects' in heads:
             maps = self.objects(self.samplers['objects'](bev))
-            found.update(zip(_OBJECT_OUTPUTS, maps, strict=True))
+            found.update(zip(ObjectHead.OUTPUTS, maps, strict=True))
         if 'motion' in heads:
             motion = self.motion(self.samplers['motion'](bev))
             found.update(zip(('motion_logits', 'motion_flow'), motion, strict=True))

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.image_features import ImageFeatures
-from bev_perception.model.memory import MemoryMotion, MemoryState
 from bev_perception.model.normalise import Normalise
 from bev_perception.model.outputs import ModelOutputs
 from bev_perception.model.published.lift_splat_shoot_layers import (
@@ -23,15 +22,18 @@ from bev_perception.model.published.lift_splat_shoot_layers import (
     BevEncoder,
     CameraEncoder,
 )
-from bev_perception.model.published.per_camera import per_camera
 from bev_perception.model.published.point_lift import PointLift, SplatMatrices
+from bev_perception.model.published.stages import (
+    MEAN_RGB,
+    STD_RGB,
+    PublishedStages,
+    check_multiples,
+    depth_and_context,
+)
 from bev_perception.model.view_transform.camera_mask import without_masked
 from bev_perception.model.view_transform.lift_matrix import splat
 
-MEAN_RGB = (0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0)
-STD_RGB = (0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0)
 SEMANTIC_CLASSES = ('vehicle',)
-HEADS = frozenset({'occupancy'})
 
 
 @dataclass(frozen=True)
@@ -69,16 +71,13 @@ class LiftSplatShootSetup:
 
     def __post_init__(self) -> None:
         grid = self.grid()
-        for name, value, multiple in (
+        check_multiples(
+            'Lift-Splat-Shoot',
             ('cells along x', grid.size_x, CELLS_MULTIPLE),
             ('cells along y', grid.size_y, CELLS_MULTIPLE),
             ('image_height', self.image_height, COARSEST_STRIDE),
             ('image_width', self.image_width, COARSEST_STRIDE),
-        ):
-            if value < multiple or value % multiple:
-                raise ConfigError(
-                    f'Lift-Splat-Shoot: {name} must be a multiple of {multiple}, got {value}'
-                )
+        )
         if not self.z_m[0] < self.z_m[1]:
             raise ConfigError(f'Lift-Splat-Shoot: z_m must rise, got {self.z_m}')
         steps = self.first_depth_m, self.depth_step_m, self.image_scale
@@ -113,7 +112,7 @@ class LiftSplatShootSetup:
         return replace(camera, K=camera.K + np.array([[0, 0, shift], [0, 0, shift], [0, 0, 0]]))
 
 
-class LiftSplatShoot(nn.Module):
+class LiftSplatShoot(PublishedStages[LiftSplatShootSetup]):
     """Lift-Splat-Shoot, vehicles (Philion and Fidler 2020, arXiv 2008.05711).
 
     Four stages: `encode`, `lift`, `remember` (no memory) and `decode`. Published maps are
@@ -121,6 +120,9 @@ class LiftSplatShoot(nn.Module):
     transposed (`import_lift_splat_shoot`). The published lift sorts all points of every frame
     and takes differences of a running sum; here the same points are summed cell by cell.
     """
+
+    name = 'Lift-Splat-Shoot'
+    heads = frozenset({'occupancy'})
 
     def __init__(self, setup: LiftSplatShootSetup | None = None) -> None:
         super().__init__()
@@ -138,21 +140,6 @@ class LiftSplatShoot(nn.Module):
         trained = [None if camera is None else self.setup.as_trained(camera) for camera in cameras]
         return self.setup.geometry().build(trained, valid)
 
-    def encode(self, images: Tensor, camera_mask: Tensor) -> ImageFeatures:
-        """Returns the features of all cameras; masked ones are not computed.
-
-        Args:
-            images: uint8 or float [B, N, 3, H, W], RGB 0..255.
-            camera_mask: bool [B, N].
-
-        Raises:
-            ConfigError: the images do not have the model's input size.
-        """
-        size = self.setup.image_height, self.setup.image_width
-        both = per_camera(self._features, images, camera_mask, size)
-        depth, context = both.split([self.setup.depths, self.setup.channels], dim=2)
-        return ImageFeatures(context, depth)
-
     def lift(
         self,
         features: ImageFeatures,
@@ -165,36 +152,26 @@ class LiftSplatShoot(nn.Module):
         Raises:
             ConfigError: there is radar, which this model does not take.
         """
-        if radar is not None:
-            raise ConfigError('Lift-Splat-Shoot takes no radar')
+        self._refuse(radar)
         assert features.depth is not None
         context = without_masked(features.context, camera_mask)
         return splat(context, without_masked(features.depth, camera_mask), matrices.lift)
 
-    def remember(
-        self, bev: Tensor, state: MemoryState | None, motion: MemoryMotion | None
-    ) -> tuple[Tensor, MemoryState | None]:
-        """Returns the features as they are: the model sees one frame at a time."""
-        return bev, None
-
-    def decode(
-        self, bev: Tensor, heads: Collection[str] = HEADS, coverage: Tensor | None = None
-    ) -> ModelOutputs:
+    def decode(self, bev: Tensor, heads: Collection[str]) -> ModelOutputs:
         """Returns vehicles as occupancy and as the one semantic class.
 
         Raises:
             ConfigError: the model has no head of that name.
         """
-        unknown = sorted(set(heads) - HEADS)
-        if unknown:
-            raise ConfigError(
-                f'Lift-Splat-Shoot: no head {unknown[0]!r}; choose of {sorted(HEADS)}'
-            )
+        self._check_heads(heads)
         if 'occupancy' not in heads:
             return ModelOutputs()
         vehicle = self.bev_encoder(bev)
         return ModelOutputs(occupancy_logits=vehicle, semantic_logits=vehicle)
 
-    def _features(self, images: Tensor) -> Tensor:
+    def _image_features(self, encoded: Tensor) -> ImageFeatures:
+        return depth_and_context(encoded, self.setup.depths)
+
+    def _encoded(self, images: Tensor) -> Tensor:
         features: Tensor = self.camera_encoder(self.normalise(images))
         return features

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bev_perception.errors import ConfigError
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.view_transform.base import RigMatrices
 from bev_perception.model.view_transform.lift_matrix import LiftMatrix, check_index_range
+from bev_perception.model.view_transform.rig_checks import check_image, masks_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +94,7 @@ class PointLift:
         Raises:
             ConfigError: no cameras, or a size does not fit.
         """
-        masks = valid if valid is not None else [None] * len(cameras)
-        if not cameras or len(masks) != len(cameras):
-            raise ConfigError(f'lift: got {len(cameras)} cameras and {len(masks)} masks')
+        masks = masks_of(cameras, valid, 'lift')
         height, width = self.feature_shape
         points = height * width * self.depths
         check_index_range(len(cameras) * points)
@@ -118,7 +116,7 @@ class PointLift:
         self, camera: Camera, mask: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns (cell, pixel * D + depth) of the points of one camera that count."""
-        self._check_size(camera, mask)
+        check_image(camera, mask, (self.image_height, self.image_width), 'lift')
         uv = self.image_pixels()
         rays = camera.rays(uv).reshape(-1, 3)
         usable = np.isfinite(rays).all(axis=-1)
@@ -137,18 +135,6 @@ class PointLift:
         position = pixel[:, None] * self.depths + np.arange(self.depths)
         cell = index[..., 1] * grid.size_x + index[..., 0]
         return cell[inside].astype(np.int64), position[inside]
-
-    def _check_size(self, camera: Camera, mask: NDArray[np.bool_] | None) -> None:
-        size = self.image_height, self.image_width
-        if (camera.height, camera.width) != size:
-            raise ConfigError(
-                f'lift: camera {camera.name!r} is {camera.width} x {camera.height}, expected '
-                f'{size[1]} x {size[0]}; pass the camera of the model input'
-            )
-        if mask is not None and mask.shape != size:
-            raise ConfigError(
-                f'lift: camera {camera.name!r} has a mask of {mask.shape}, expected {size}'
-            )
 
     def _matrix(
         self, cell: NDArray[np.int64], position: NDArray[np.int64], cameras: int

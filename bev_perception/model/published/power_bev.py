@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.camera import Camera
@@ -17,7 +17,6 @@ from bev_perception.model.image_features import ImageFeatures
 from bev_perception.model.memory import MemoryMotion, MemoryState, warp
 from bev_perception.model.normalise import Normalise
 from bev_perception.model.outputs import ModelOutputs
-from bev_perception.model.published.per_camera import per_camera
 from bev_perception.model.published.point_lift import PointLift, SplatMatrices
 from bev_perception.model.published.power_bev_encoder import (
     COARSEST_STRIDE,
@@ -26,12 +25,17 @@ from bev_perception.model.published.power_bev_encoder import (
 )
 from bev_perception.model.published.power_bev_head import MultiBranchPredictor
 from bev_perception.model.published.power_bev_motion import EGO_CHANNELS, PastFrames, past_frames
+from bev_perception.model.published.stages import (
+    MEAN_RGB,
+    STD_RGB,
+    PublishedStages,
+    check_multiples,
+    depth_and_context,
+)
+from bev_perception.model.view_transform.camera_mask import without_masked
 from bev_perception.model.view_transform.lift_matrix import splat
 
-MEAN_RGB = (0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0)
-STD_RGB = (0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0)
 FRAMES = 3
-HEADS = frozenset({'occupancy', 'motion'})
 
 
 @dataclass(frozen=True)
@@ -68,15 +72,12 @@ class PowerBevSetup:
     channels: int = 64
 
     def __post_init__(self) -> None:
-        for name, value, multiple in (
+        check_multiples(
+            'PowerBEV',
             ('cells', self.cells, 2),
             ('image_height', self.image_height, COARSEST_STRIDE),
             ('image_width', self.image_width, COARSEST_STRIDE),
-        ):
-            if value < multiple or value % multiple:
-                raise ConfigError(
-                    f'PowerBEV: {name} must be a multiple of {multiple}, got {value}'
-                )
+        )
         if not (self.extent_m > 0 and self.height_m > 0 and self.steps_ahead >= 1):
             raise ConfigError(f'PowerBEV: extents must be > 0 and steps_ahead >= 1, got {self}')
 
@@ -114,7 +115,7 @@ class PowerBevMaps:
     flow_m: Tensor
 
 
-class PowerBev(nn.Module):
+class PowerBev(PublishedStages[PowerBevSetup]):
     """PowerBEV (Li et al. 2023, arXiv 2306.10761), one new frame at a time.
 
     Four stages: `encode`, `lift`, `remember` and `decode`. The published program encodes three
@@ -128,6 +129,9 @@ class PowerBev(nn.Module):
             half a second apart, is what the weights were trained on; of faster frames those
             nearest to that are taken (`past_frames`).
     """
+
+    name = 'PowerBEV'
+    heads = frozenset({'occupancy', 'motion'})
 
     def __init__(self, setup: PowerBevSetup | None = None, slots: int = FRAMES - 1) -> None:
         super().__init__()
@@ -149,21 +153,6 @@ class PowerBev(nn.Module):
         """Returns the geometry of one rig; see `ViewTransform.build`."""
         return self.setup.lift().build(cameras, valid)
 
-    def encode(self, images: Tensor, camera_mask: Tensor) -> ImageFeatures:
-        """Returns the features of all cameras; masked ones are not computed.
-
-        Args:
-            images: uint8 or float [B, N, 3, H, W], RGB 0..255.
-            camera_mask: bool [B, N].
-
-        Raises:
-            ConfigError: the images do not have the model's input size.
-        """
-        size = self.setup.image_height, self.setup.image_width
-        both = per_camera(self._features, images, camera_mask, size)
-        depth, context = both.split([self.setup.depths, self.setup.channels], dim=2)
-        return ImageFeatures(context, depth)
-
     def lift(
         self,
         features: ImageFeatures,
@@ -176,12 +165,10 @@ class PowerBev(nn.Module):
         Raises:
             ConfigError: there is radar, which this model does not take.
         """
-        if radar is not None:
-            raise ConfigError('PowerBEV takes no radar')
+        self._refuse(radar)
         assert features.depth is not None
-        off = ~camera_mask[:, :, None, None, None]
-        context = features.context.masked_fill(off, 0.0)
-        return splat(context, features.depth.masked_fill(off, 0.0), matrices.lift)
+        context = without_masked(features.context, camera_mask)
+        return splat(context, without_masked(features.depth, camera_mask), matrices.lift)
 
     def remember(
         self, bev: Tensor, state: MemoryState | None, motion: MemoryMotion | None
@@ -209,9 +196,7 @@ class PowerBev(nn.Module):
             parts += [frame.permute(0, 2, 3, 1), ego[:, n]]
         return torch.cat(parts, dim=-1).permute(0, 3, 1, 2), _pushed(state, bev)
 
-    def decode(
-        self, bev: Tensor, heads: Collection[str] = HEADS, coverage: Tensor | None = None
-    ) -> ModelOutputs:
+    def decode(self, bev: Tensor, heads: Collection[str]) -> ModelOutputs:
         """Returns vehicles now and ahead.
 
         `motion_flow` at t = 0 is the predicted way to the vehicle's centre half a second ago: no
@@ -221,14 +206,11 @@ class PowerBev(nn.Module):
         Args:
             bev: [B, 3 * (C + 6), Y, X] of `remember`.
             heads: 'motion', and 'occupancy' for its present vehicles as occupied cells.
-            coverage: not used.
 
         Raises:
             ConfigError: the model has no head of that name.
         """
-        unknown = sorted(set(heads) - HEADS)
-        if unknown:
-            raise ConfigError(f'PowerBEV: no head {unknown[0]!r}; choose of {sorted(HEADS)}')
+        self._check_heads(heads)
         maps = self.maps(bev)
         present = maps.logits[:, 1:2] if 'occupancy' in heads else None
         return ModelOutputs(
@@ -246,7 +228,10 @@ class PowerBev(nn.Module):
         background, vehicle = logits.transpose(-1, -2).unbind(dim=2)
         return PowerBevMaps(vehicle - background, flow_m)
 
-    def _features(self, images: Tensor) -> Tensor:
+    def _image_features(self, encoded: Tensor) -> ImageFeatures:
+        return depth_and_context(encoded, self.setup.depths)
+
+    def _encoded(self, images: Tensor) -> Tensor:
         features: Tensor = self.encoder(self.normalise(images))
         return features
 

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bev_perception.errors import ConfigError
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.image_features import ImageFeatures
-from bev_perception.model.memory import MemoryMotion, MemoryState
 from bev_perception.model.normalise import Normalise
 from bev_perception.model.outputs import ModelOutputs
-from bev_perception.model.published.per_camera import per_camera
 from bev_perception.model.published.simple_bev_decoder import (
     CELLS_MULTIPLE,
     HeightCompressor,
@@ -30,11 +28,14 @@ from bev_perception.model.published.simple_bev_encoder import (
     SimpleBevEncoder,
 )
 from bev_perception.model.published.simple_bev_lift import VoxelLift, VoxelMatrices, lift_voxels
+from bev_perception.model.published.stages import (
+    MEAN_RGB,
+    STD_RGB,
+    PublishedStages,
+    check_multiples,
+)
 
-MEAN_RGB = (0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0)
-STD_RGB = (0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0)
 SEMANTIC_CLASSES = ('vehicle',)
-HEADS = frozenset({'occupancy', 'motion'})
 # Labels hold twice the offset, see `SimpleBevMaps`.
 OFFSET_SCALE = 2.0
 
@@ -73,15 +74,12 @@ class SimpleBevSetup:
     channels: int = 128
 
     def __post_init__(self) -> None:
-        for name, value, multiple in (
+        check_multiples(
+            'Simple-BEV',
             ('cells', self.cells, CELLS_MULTIPLE),
             ('image_height', self.image_height, COARSEST_STRIDE),
             ('image_width', self.image_width, COARSEST_STRIDE),
-        ):
-            if value < multiple or value % multiple:
-                raise ConfigError(
-                    f'Simple-BEV: {name} must be a multiple of {multiple}, got {value}'
-                )
+        )
         if not (self.extent_m > 0 and self.level_height_m > 0 and self.levels >= 1):
             raise ConfigError(f'Simple-BEV: extents must be > 0 and levels >= 1, got {self}')
 
@@ -106,7 +104,7 @@ class SimpleBevSetup:
         )
 
 
-class SimpleBev(nn.Module):
+class SimpleBev(PublishedStages[SimpleBevSetup]):
     """Simple-BEV, cameras only (Harley et al. 2022, arXiv 2206.07959).
 
     Four stages: `encode`, `lift`, `remember` (no memory) and `decode`. Parameters have the
@@ -114,6 +112,9 @@ class SimpleBev(nn.Module):
     published, rows ahead and columns to the right; what leaves a stage is [..., y, x] over
     `setup.grid()`.
     """
+
+    name = 'Simple-BEV'
+    heads = frozenset({'occupancy', 'motion'})
 
     def __init__(self, setup: SimpleBevSetup | None = None) -> None:
         super().__init__()
@@ -131,19 +132,6 @@ class SimpleBev(nn.Module):
         """Returns the geometry of one rig; see `ViewTransform.build`."""
         return self.setup.lift().build(cameras, valid)
 
-    def encode(self, images: Tensor, camera_mask: Tensor) -> ImageFeatures:
-        """Returns the features of all cameras; masked ones are not computed.
-
-        Args:
-            images: uint8 or float [B, N, 3, H, W], RGB 0..255.
-            camera_mask: bool [B, N].
-
-        Raises:
-            ConfigError: the images do not have the model's input size.
-        """
-        size = self.setup.image_height, self.setup.image_width
-        return ImageFeatures(per_camera(self._features, images, camera_mask, size), None)
-
     def lift(
         self,
         features: ImageFeatures,
@@ -156,19 +144,10 @@ class SimpleBev(nn.Module):
         Raises:
             ConfigError: there is radar, which this model does not take.
         """
-        if radar is not None:
-            raise ConfigError('Simple-BEV: the model with cameras alone takes no radar')
+        self._refuse(radar)
         return _to_base(self.bev_compressor(lift_voxels(features.context, camera_mask, matrices)))
 
-    def remember(
-        self, bev: Tensor, state: MemoryState | None, motion: MemoryMotion | None
-    ) -> tuple[Tensor, MemoryState | None]:
-        """Returns the features as they are: the model sees one frame at a time."""
-        return bev, None
-
-    def decode(
-        self, bev: Tensor, heads: Collection[str] = HEADS, coverage: Tensor | None = None
-    ) -> ModelOutputs:
+    def decode(self, bev: Tensor, heads: Collection[str]) -> ModelOutputs:
         """Returns vehicles as occupancy, as the one semantic class, and as present instances.
 
         `motion` has no step ahead (T = 0): the vehicle logit, and the way to the centre.
@@ -176,9 +155,7 @@ class SimpleBev(nn.Module):
         Raises:
             ConfigError: the model has no head of that name.
         """
-        unknown = sorted(set(heads) - HEADS)
-        if unknown:
-            raise ConfigError(f'Simple-BEV: no head {unknown[0]!r}; choose of {sorted(HEADS)}')
+        self._check_heads(heads)
         decoded = self.decoder(_from_base(bev))
         vehicle = _to_base(self.decoder.segmentation_head(decoded))
         occupied = 'occupancy' in heads
@@ -194,7 +171,7 @@ class SimpleBev(nn.Module):
         """Returns what all published heads say on BEV features [B, C, Y, X], as published."""
         return self.decoder.maps(self.decoder(_from_base(bev)))
 
-    def _features(self, images: Tensor) -> Tensor:
+    def _encoded(self, images: Tensor) -> Tensor:
         features: Tensor = self.encoder(self.normalise(images))
         return features
 

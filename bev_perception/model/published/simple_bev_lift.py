@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from bev_perception.errors import ConfigError
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.view_transform.base import RigMatrices
+from bev_perception.model.view_transform.camera_mask import without_masked
+from bev_perception.model.view_transform.rig_checks import check_image, masks_of
 
 # The published mean divides by this much more than the number of cameras.
 MEAN_EPSILON = 1e-6
@@ -143,9 +144,7 @@ class VoxelLift:
         Raises:
             ConfigError: no cameras, or a size does not fit.
         """
-        masks = valid if valid is not None else [None] * len(cameras)
-        if not cameras or len(masks) != len(cameras):
-            raise ConfigError(f'lift: got {len(cameras)} cameras and {len(masks)} masks')
+        masks = masks_of(cameras, valid, 'lift')
         centers = self.centers()
         taps = [
             self._camera_taps(camera, mask, centers)
@@ -159,7 +158,7 @@ class VoxelLift:
         if camera is None:
             none = np.zeros(0, np.int64)
             return _CameraTaps(none, none, np.zeros(0), np.zeros(self.voxels, bool))
-        self._check_size(camera, mask)
+        check_image(camera, mask, (self.image_height, self.image_width), 'lift')
         uv, _ = camera.project_base(centers)
         shape = np.array(self.feature_shape[::-1], dtype=np.float64)
         place = (uv + 0.5) / self.stride
@@ -178,18 +177,6 @@ class VoxelLift:
         seen[voxel] = counts.any(axis=-1)
         repeated = np.broadcast_to(voxel[:, None], counts.shape)
         return _CameraTaps(repeated[counts], pixel[counts], weight[counts], seen)
-
-    def _check_size(self, camera: Camera, mask: NDArray[np.bool_] | None) -> None:
-        if (camera.height, camera.width) != (self.image_height, self.image_width):
-            raise ConfigError(
-                f'lift: camera {camera.name!r} is {camera.width} x {camera.height}, expected '
-                f'{self.image_width} x {self.image_height}; pass the camera of the model input'
-            )
-        if mask is not None and mask.shape != (camera.height, camera.width):
-            raise ConfigError(
-                f'lift: camera {camera.name!r} has a mask of {mask.shape}, expected '
-                f'({camera.height}, {camera.width})'
-            )
 
     def _matrices(self, taps: Sequence[_CameraTaps]) -> VoxelMatrices:
         height, width = self.feature_shape
@@ -231,7 +218,7 @@ def lift_voxels(features: Tensor, camera_mask: Tensor, matrices: VoxelMatrices) 
     expected = batch, cameras, channels, *matrices.feature_shape
     if tuple(features.shape) != expected:
         raise ValueError(f'lift: features are {tuple(features.shape)}, expected {expected}')
-    used = features.masked_fill(~camera_mask[:, :, None, None, None], 0.0)
+    used = without_masked(features, camera_mask)
     rows = used.permute(0, 1, 3, 4, 2).reshape(-1, channels)
     count = (matrices.seen & camera_mask[:, :, None]).sum(dim=1).flatten()
     share = 1.0 / (count.to(torch.float32) + MEAN_EPSILON)

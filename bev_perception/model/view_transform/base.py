@@ -16,7 +16,7 @@ from bev_perception.geometry.camera import Camera
 
 
 @dataclass(frozen=True, eq=False)
-class RigMatrices:
+class RigMatrices(ABC):
     """What a view transform keeps of the calibrations of a batch of rigs.
 
     Subclasses add their sparse matrices.
@@ -36,18 +36,18 @@ class RigMatrices:
         used = self.reached & camera_mask[:, :, None, None]
         return used.sum(dim=1, keepdim=True).clamp(max=2).to(torch.float32) * 0.5
 
+    @abstractmethod
     def to(self, device: torch.device | str) -> RigMatrices:
         """Returns the same matrices on `device`."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def collate(cls, matrices: Sequence[Any]) -> RigMatrices:
         """Returns the matrices of a batch, in the order given.
 
         Raises:
             ValueError: nothing to collate, or the shapes differ (pad rigs with absent cameras).
         """
-        raise NotImplementedError
 
 
 class ViewTransform(nn.Module, ABC):

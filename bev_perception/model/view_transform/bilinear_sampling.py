@@ -13,6 +13,7 @@ from bev_perception.errors import ConfigError
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.view_transform.bilinear_matrix import BilinearMatrices, mean_weights
+from bev_perception.model.view_transform.rig_checks import check_features, masks_of
 from bev_perception.ops.bev_pool.weighted import WeightedEntries, check_int32
 
 FloatArray = NDArray[np.float64]
@@ -79,9 +80,8 @@ class VoxelSampling:
         Raises:
             ConfigError: no cameras, or an image or mask size does not fit the feature map.
         """
-        masks = valid if valid is not None else [None] * len(cameras)
-        if not cameras or len(masks) != len(cameras):
-            raise ConfigError(f'bilinear: got {len(cameras)} cameras and {len(masks)} masks')
+        masks = masks_of(cameras, valid, 'bilinear')
+        shape = (self.feature_height, self.feature_width)
         rows_per_camera = self.feature_height * self.feature_width * self.levels
         check_int32(len(cameras) * rows_per_camera, 'feature rows')
         centers = self.voxel_centers().reshape(-1, 3)
@@ -92,7 +92,7 @@ class VoxelSampling:
         for index, (camera, mask) in enumerate(zip(cameras, masks, strict=True)):
             if camera is None:
                 continue
-            self._check_size(camera, mask)
+            check_features(camera, mask, shape, self.stride, 'bilinear')
             uv, seen[index] = _project(camera, centers, mask)
             voxel = np.flatnonzero(seen[index])
             owner, row, weight = self._taps(uv[voxel], voxel % self.levels)
@@ -144,21 +144,6 @@ class VoxelSampling:
             seen=by_voxel,
             feature_shape=(self.feature_height, self.feature_width),
         )
-
-    def _check_size(self, camera: Camera, mask: BoolArray | None) -> None:
-        expected = (self.feature_height, self.feature_width)
-        found = (-(-camera.height // self.stride), -(-camera.width // self.stride))
-        if found != expected:
-            raise ConfigError(
-                f'bilinear: camera {camera.name!r} of {camera.width} x {camera.height} gives '
-                f'{found[1]} x {found[0]} features at stride {self.stride}, expected '
-                f'{expected[1]} x {expected[0]}; pass the camera of the model input'
-            )
-        if mask is not None and mask.shape != (camera.height, camera.width):
-            raise ConfigError(
-                f'bilinear: camera {camera.name!r} has a mask of {mask.shape}, expected '
-                f'({camera.height}, {camera.width})'
-            )
 
 
 def _project(

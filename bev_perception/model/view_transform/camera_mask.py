@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from bev_perception.model.view_transform.known_mask import known_all
@@ -16,7 +17,7 @@ def without_masked(features: Tensor, camera_mask: Tensor) -> Tensor:
     """
     if known_all(camera_mask):
         return features
-    return features.masked_fill(~camera_mask[:, :, None, None, None], 0.0)
+    return torch.where(camera_mask[:, :, None, None, None], features, 0.0)
 
 
 def check_inputs(context: Tensor, depth: Tensor | None, expected: tuple[int, ...]) -> Tensor:

@@ -17,6 +17,7 @@ from bev_perception.model.view_transform.base import RigMatrices
 from bev_perception.model.view_transform.depth_taps import DepthTaps, reached_by
 from bev_perception.model.view_transform.lift_matrix import LiftMatrix
 from bev_perception.model.view_transform.lift_splat import DepthBins, LiftSplat
+from bev_perception.model.view_transform.rig_checks import masks_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -92,7 +93,7 @@ class LookBack:
             ConfigError: no cameras, or a size does not fit.
         """
         forward = self.lift.build(cameras, valid)
-        masks = valid if valid is not None else [None] * len(cameras)
+        masks = masks_of(cameras, valid, 'forward_backward')
         pixels = self.lift.feature_height * self.lift.feature_width
         seen = np.zeros((len(cameras), forward.cells), np.uint8)
         parts: list[_Entries] = []
@@ -151,15 +152,8 @@ class LookBack:
 
     def _shown(self, camera: Camera, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
         """Returns bool [h, w]: feature pixels that have a ray and show the scene."""
-        lift = self.lift
-        shown = np.asarray(np.isfinite(camera.rays(lift.image_pixels())).all(axis=-1))
-        if mask is not None:
-            centers = (
-                np.minimum(np.arange(count) * lift.stride + lift.stride // 2, size - 1)
-                for count, size in zip(shown.shape, mask.shape, strict=True)
-            )
-            shown = shown & mask[np.ix_(*centers)]
-        return shown
+        shown = np.isfinite(camera.rays(self.lift.image_pixels())).all(axis=-1)
+        return np.asarray(shown & self.lift.shown(mask))
 
     def _taps(self, parts: list[_Entries], shape: tuple[int, int, int]) -> DepthTaps:
         none = np.zeros(0, np.int64)

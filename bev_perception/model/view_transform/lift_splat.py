@@ -13,6 +13,11 @@ from bev_perception.errors import ConfigError
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.view_transform.lift_matrix import LiftMatrix, check_index_range
+from bev_perception.model.view_transform.rig_checks import (
+    check_features,
+    masks_of,
+    shown_features,
+)
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,7 @@ class LiftSplat:
         Raises:
             ConfigError: no cameras, or an image or mask size does not fit the feature map.
         """
-        masks = valid if valid is not None else [None] * len(cameras)
-        if not cameras or len(masks) != len(cameras):
-            raise ConfigError(f'lift: got {len(cameras)} cameras and {len(masks)} masks')
+        masks = masks_of(cameras, valid, 'lift')
         pixels_per_camera = self.feature_height * self.feature_width
         check_index_range(len(cameras) * pixels_per_camera * self.bins.count)
         cells, positions = [], []
@@ -127,9 +130,10 @@ class LiftSplat:
         self, camera: Camera, mask: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns (cell, pixel * D + bin) of the points of one camera that fall in the grid."""
-        self._check_size(camera, mask)
+        shape = (self.feature_height, self.feature_width)
+        check_features(camera, mask, shape, self.stride, 'lift')
         rays = camera.rays(self.image_pixels()).reshape(-1, 3)
-        usable = np.isfinite(rays).all(axis=-1) & self._shown(mask)
+        usable = np.isfinite(rays).all(axis=-1) & self.shown(mask).ravel()
         rays_base = rays[usable] @ camera.base_T_camera[:3, :3].T
         depth_m = self.bins.centers()
         x, y, z = (
@@ -141,29 +145,9 @@ class LiftSplat:
         position = pixel[:, None] * self.bins.count + np.arange(self.bins.count)
         return (iy * self.grid.size_x + ix)[inside], position[inside]
 
-    def _shown(self, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-        """Returns bool [h * w]: the image pixel under the centre of the feature pixel is valid."""
-        if mask is None:
-            return np.ones(self.feature_height * self.feature_width, bool)
-        height, width = mask.shape
-        v = np.minimum(np.arange(self.feature_height) * self.stride + self.stride // 2, height - 1)
-        u = np.minimum(np.arange(self.feature_width) * self.stride + self.stride // 2, width - 1)
-        return mask[np.ix_(v, u)].ravel()
-
-    def _check_size(self, camera: Camera, mask: NDArray[np.bool_] | None) -> None:
-        expected = (self.feature_height, self.feature_width)
-        found = (-(-camera.height // self.stride), -(-camera.width // self.stride))
-        if found != expected:
-            raise ConfigError(
-                f'lift: camera {camera.name!r} of {camera.width} x {camera.height} gives '
-                f'{found[1]} x {found[0]} features at stride {self.stride}, expected '
-                f'{expected[1]} x {expected[0]}; pass the camera of the model input'
-            )
-        if mask is not None and mask.shape != (camera.height, camera.width):
-            raise ConfigError(
-                f'lift: camera {camera.name!r} has a mask of {mask.shape}, expected '
-                f'({camera.height}, {camera.width})'
-            )
+    def shown(self, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        """Returns bool [h, w]: feature pixels whose centre shows the scene."""
+        return shown_features(mask, (self.feature_height, self.feature_width), self.stride)
 
     def _matrix(
         self, cells: list[NDArray[np.int64]], positions: list[NDArray[np.int64]], cameras: int

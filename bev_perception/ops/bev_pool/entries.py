@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+def check_list(name: str, tensor: Tensor, dtype: torch.dtype) -> None:
+    """Raises ValueError unless a tensor is a list of numbers of a type."""
+    if tensor.dim() != 1 or tensor.dtype != dtype:
+        wanted = str(dtype).removeprefix('torch.')
+        raise ValueError(
+            f'{name}: expected one-dimensional {wanted}, got {tensor.dtype} {tuple(tensor.shape)}'
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class SparseEntries:
     """Entries (cell, feature row, position of the weight) of a sparse matrix, sorted by cell.
@@ -33,12 +42,7 @@ class SparseEntries:
 
     def __post_init__(self) -> None:
         for name in ('pixel_index', 'depth_index', 'cell_offsets'):
-            tensor = getattr(self, name)
-            if tensor.dim() != 1 or tensor.dtype != torch.int32:
-                raise ValueError(
-                    f'{name}: expected one-dimensional int32, got {tensor.dtype} '
-                    f'{tuple(tensor.shape)}'
-                )
+            check_list(name, getattr(self, name), torch.int32)
         if len(self.pixel_index) != len(self.depth_index) or len(self.cell_offsets) < 2:
             raise ValueError(
                 f'entries: {len(self.pixel_index)} pixel indices, {len(self.depth_index)} depth '

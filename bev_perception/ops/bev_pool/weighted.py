@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from bev_perception.ops.bev_pool.bag import weighted_bag
+from bev_perception.ops.bev_pool.entries import check_list
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +38,7 @@ class WeightedEntries:
             ('weight', torch.float32),
             ('cell_offsets', torch.int32),
         ):
-            tensor = getattr(self, name)
-            if tensor.dim() != 1 or tensor.dtype != dtype:
-                raise ValueError(
-                    f'{name}: expected one-dimensional {dtype}, got {tensor.dtype} '
-                    f'{tuple(tensor.shape)}'
-                )
+            check_list(name, getattr(self, name), dtype)
         if len(self.row_index) != len(self.weight) or len(self.cell_offsets) < 2:
             raise ValueError(
                 f'entries: {len(self.row_index)} row indices, {len(self.weight)} weights and '
