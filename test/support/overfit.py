@@ -45,13 +45,22 @@ class Knowledge:
 def learn(
     model: BevModel, clips: Clip, steps: int, rate: float, report: Callable[[str], None]
 ) -> None:
-    """Trains on one batch of clips, over and over (AdamW, one cycle, bfloat16 where it pays)."""
+    """Trains on one batch of clips, over and over (AdamW, one cycle, bfloat16 where it pays).
+
+    Two fifths before the end batch normalisation goes over to its running statistics: those of
+    four frames say little about what holds in evaluation, and frames with and without a past
+    differ in them.
+    """
     weights = UncertaintyWeights()
     parameters = [*model.parameters(), *weights.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     model.train()
     for step in range(steps):
+        if step == steps * 3 // 5:
+            for part in model.modules():
+                if isinstance(part, torch.nn.BatchNorm2d):
+                    part.eval()
         optimiser.zero_grad()
         with torch.autocast('cpu', torch.bfloat16):
             losses = mean_losses(run_clip(model, clips))
