@@ -20,6 +20,7 @@ from bev_perception.decode.occupancy import future_occupancy
 from bev_perception.errors import ConfigError
 from bev_perception.frame import BevFrame, BevObject, FrameSet
 from bev_perception.geometry.grid_lookup import looked_up
+from bev_perception.model.config import ModelConfig
 from bev_perception.model.folder import LoadedModel
 from bev_perception.model.memory import MemoryState
 from bev_perception.model.outputs import ModelOutputs
@@ -62,9 +63,17 @@ class BevPipeline:
     Args:
         loaded: model folder content.
         config: how to run it.
+
+    Raises:
+        ConfigError: the device is not there, or the model needs an input that there is none of.
     """
 
     def __init__(self, loaded: LoadedModel, config: PipelineConfig | None = None) -> None:
+        if isinstance(loaded.config, ModelConfig) and loaded.config.radar is not None:
+            raise ConfigError(
+                f"model '{loaded.config.name}' takes radar, which frame sets do not carry; choose "
+                'a model without'
+            )
         self.loaded = loaded
         self.min_score = (config or PipelineConfig()).min_score
         self._device = choose_device((config or PipelineConfig()).device)

@@ -16,14 +16,16 @@ import yaml
 from torch import Tensor
 from torch.nn import functional
 
-from bev_perception.errors import ModelError
+from bev_perception.errors import ConfigError, ModelError
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.distortion import Distortion
 from bev_perception.geometry.pose import make_pose
 from bev_perception.model import folder as folder_module
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import ModelConfig, own_family
+from bev_perception.model.config_view import RadarSection
 from bev_perception.model.folder import load_model, save_model
+from bev_perception.pipeline import BevPipeline
 
 NANO = Path(__file__).resolve().parents[2] / 'models' / 'nano'
 
@@ -313,3 +315,10 @@ def test_shipped_model_shows_something_on_any_images(seed: int) -> None:
     moving = (torch.sigmoid(outputs.motion_logits)[0] > config.heads.motion.threshold).float()
     share = moving.mean(dim=(1, 2))
     assert bool((share > 0.001).all()) and bool((share < 0.5).all()), share
+
+
+def test_pipeline_refuses_a_model_that_takes_radar(tmp_path: Path) -> None:
+    config = tiny_config().model_copy(update={'radar': RadarSection(features=3)})
+    save_model(tmp_path / 'radar', config, BevModel(config))
+    with pytest.raises(ConfigError, match="model 'nano' takes radar, which frame sets do not"):
+        BevPipeline(load_model(tmp_path / 'radar'))
