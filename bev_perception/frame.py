@@ -157,6 +157,7 @@ class BevFrame:
         stage_s: seconds spent per stage, in order of execution.
         model_id: name and content hash of the model.
         instance_grid: range and resolution of `instances`; None without them.
+        past_dropped: why the model's memory let go of the past here; empty if it did not.
     """
 
     stamp_ns: int
@@ -174,6 +175,7 @@ class BevFrame:
     stage_s: dict[str, float] = field(default_factory=dict)
     model_id: str = ''
     instance_grid: BevGrid | None = None
+    past_dropped: str = ''
 
 
 def occupancy_to_int8(

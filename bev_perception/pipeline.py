@@ -149,6 +149,7 @@ class BevPipeline:
                 stage_s=clock.stage_s,
                 model_id=self.loaded.model_id,
                 instance_grid=None if labels is None else self.loaded.config.head_grid('motion'),
+                past_dropped=self._memory_frames.forgotten if self._memory_frames else '',
             )
 
     def _infer(

@@ -84,6 +84,7 @@ def _frame(reader: BagReader, stamp_ns: int, messages: dict[str, Any]) -> BevFra
         cameras=tuple(camera_report_from_msg(c) for c in status.cameras),
         stage_s={str(s.name): float(s.seconds) for s in status.stages},
         model_id=str(status.model_id),
+        past_dropped=str(status.past_dropped),
     )
 
 

@@ -67,6 +67,7 @@ def frame_to_dict(frame: BevFrame) -> dict[str, Any]:
         'frame_id': frame.frame_id,
         'grid': _grid(frame.grid),
         'time_step_s': frame.time_step_s,
+        'past_dropped': frame.past_dropped,
         'cameras': [_camera(report) for report in frame.cameras],
         'objects': None if frame.objects is None else [_object(o) for o in frame.objects],
         'grids': grids,

@@ -76,6 +76,7 @@ def _pipeline_status(node_name: str, health: Health, max_age_s: float) -> Diagno
     }
     if frame is not None:
         values['model'] = frame.model_id
+        values['past dropped'] = frame.past_dropped
         values['observed share'] = f'{frame.observed.mean():.3f}'
         values.update({f'{stage} (s)': _seconds(s) for stage, s in frame.stage_s.items()})
     values.update(health.topic_problems)
@@ -97,6 +98,8 @@ def _pipeline_level(health: Health, used: int, max_age_s: float) -> tuple[bytes,
     problems = [f'{t}: {p}' for t, p in health.topic_problems.items()]
     if used < total:
         problems.append(f'{used} of {total} cameras used')
+    if health.frame.past_dropped:
+        problems.append(f'past frames dropped: {health.frame.past_dropped}')
     if health.age_s is not None and health.age_s > max_age_s:
         problems.append(f'results are {health.age_s:.2f} s old when published')
     return (WARN, '; '.join(problems)) if problems else (OK, f'{used} of {total} cameras used')

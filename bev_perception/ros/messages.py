@@ -53,6 +53,7 @@ class FrameStatusData:
         frame_id: same as that of the outputs.
         model_id: name and content hash of the model.
         reports: one per camera, in rig order.
+        past_dropped: as in `BevFrame`.
         observed_share: share of grid cells seen by at least one used camera.
         stage_s: seconds spent per stage, in order of execution.
         latency_s: from the newest used image's arrival to publication, on a steady clock.
@@ -65,6 +66,7 @@ class FrameStatusData:
     frame_id: str
     model_id: str
     reports: tuple[CameraReport, ...]
+    past_dropped: str
     observed_share: float
     stage_s: Mapping[str, float]
     latency_s: float
@@ -182,6 +184,7 @@ def frame_status_msg(status: FrameStatusData) -> bev_msgs.FrameStatus:
         header=header_msg(status.stamp_ns, status.frame_id),
         model_id=status.model_id,
         cameras=[_camera_status_msg(report) for report in status.reports],
+        past_dropped=status.past_dropped,
         observed_share=float(status.observed_share),
         stages=[
             bev_msgs.StageDuration(name=name, seconds=float(seconds))

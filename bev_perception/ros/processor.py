@@ -126,6 +126,7 @@ class FrameProcessor:
                 frame_id=frame.frame_id,
                 model_id=frame.model_id,
                 reports=frame.cameras,
+                past_dropped=frame.past_dropped,
                 observed_share=float(frame.observed.mean()),
                 stage_s={'wait': frames.wait_s, **frame.stage_s},
                 latency_s=latency_s,

@@ -264,6 +264,7 @@ def status() -> messages.FrameStatusData:
             CameraReport('front', CameraState.USED, '', STAMP_NS - 20_000_000, 0.02),
             CameraReport('rear', CameraState.MISSING, 'no image for 0.7 s'),
         ),
+        past_dropped='the ego pose is unknown',
         observed_share=0.7,
         stage_s={'preprocess': 0.003, 'encode': 0.02},
         latency_s=0.045,
@@ -283,6 +284,7 @@ def test_frame_status_says_what_became_of_each_camera() -> None:
     assert (rear.state, rear.detail) == (bev_msgs.CameraStatus.MISSING, 'no image for 0.7 s')
     assert not rear.has_image and stamp_to_ns(rear.stamp) == 0
     assert [(s.name, s.seconds) for s in msg.stages] == [('preprocess', 0.003), ('encode', 0.02)]
+    assert msg.past_dropped == 'the ego pose is unknown'
     assert msg.observed_share == float32(0.7) and msg.latency_s == 0.045
     assert (msg.sets_received, msg.sets_processed, msg.sets_dropped) == (10, 8, 2)
     assert msg.model_id == 'nano@1234'

@@ -13,6 +13,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('bev_perception.msg', reason='the messages of this package are not built')
 
 from bev_perception.msg import BevObjectArray, FrameStatus, ModelInfo
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
@@ -137,6 +138,16 @@ def test_time_that_jumps_back_starts_anew(ros, tiny_model):
         ]
         assert ids[0] & ids[1]
         assert not ids[3] & ids[-1]
+
+
+def test_a_memory_that_lets_go_of_the_past_says_why(ros, tiny_model):
+    with NodeHarness(tiny_model) as harness:
+        assert [harness.step(frame).past_dropped for frame in range(2)] == ['', '']
+        why = harness.step(31).past_dropped  # frames are a tenth of a second apart
+        assert why == '3.000 s without a frame, more than 2 s'
+        said = harness.diagnosis_of_pipeline(f'past frames dropped: {why}')
+        assert said[0].status[0].level == DiagnosticStatus.WARN
+        assert harness.step(32).past_dropped == ''
 
 
 def test_simulated_time_that_jumps_back_starts_anew(ros, tiny_model):
