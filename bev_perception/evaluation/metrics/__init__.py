@@ -1,0 +1,1 @@
+"""Metrics: pure functions on one frame, and summaries over scenes."""

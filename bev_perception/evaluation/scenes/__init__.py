@@ -1,0 +1,1 @@
+"""Where frame sets with ground truth come from: recordings and data sets."""

@@ -1,0 +1,1 @@
+"""What really was around the vehicle: objects and maps, frame by frame."""
