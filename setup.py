@@ -51,6 +51,7 @@ setup(
         'torch>=2.7',
     ],
     extras_require={
+        'cluster': ['ray>=2.40'],
         'export': ['onnx>=1.17', 'onnxscript>=0.5'],
         # One of the two: that of the CUDA release that torch.version.cuda names.
         'cuda': ['cupy-cuda13x>=13.6,<15'],

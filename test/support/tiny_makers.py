@@ -19,7 +19,6 @@ from bev_trainer.dataset.object_table import ObjectTable, column_types
 from bev_trainer.dataset.writer import DriveWriter
 from bev_trainer.errors import DatasetError, SimulationError
 from bev_trainer.simulate.job import DriveJob, NetworkJob
-from bev_trainer.simulate.pool import Done, Task, call
 from bev_trainer.simulate.record import DriveRecord
 from bev_trainer.simulate.work import Makers
 from bev_trainer.world.classes import SemanticClass
@@ -31,6 +30,7 @@ from bev_trainer.world.world import EgoDrive, World
 from shapely.geometry import MultiPolygon, box
 
 from bev_perception.geometry.grid import BevGrid
+from bev_perception.parallel.pool import Done, Task, call
 
 UNLUCKY = 'drive_000002'
 GRID = BevGrid(-2.0, -2.0, 1.0, size_x=4, size_y=4)

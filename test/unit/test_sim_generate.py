@@ -12,10 +12,11 @@ from bev_trainer.errors import BevError, DatasetError, SimulationError
 from bev_trainer.simulate.generate import Progress, generate, header_of
 from bev_trainer.simulate.output import OutputFolder
 from bev_trainer.simulate.plan import DatasetSpec, Plan, plan
-from bev_trainer.simulate.pool import LocalPool
 from bev_trainer.simulate.work import WORK
 from support import tiny_makers
 from support.tiny_makers import UNLUCKY, InlinePool, makers, write_rig
+
+from bev_perception.parallel.pool import LocalPool
 
 
 @pytest.fixture(scope='module')

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from bev_trainer.errors import DatasetError
-from bev_trainer.simulate.pool import (
+
+from bev_perception.parallel.pool import (
     ENVIRONMENT,
     Done,
     LocalPool,
@@ -129,7 +130,7 @@ def test_kinds_of_problems() -> None:
 
 PARENT = """
 import sys, time
-from bev_trainer.simulate.pool import LocalPool, Task
+from bev_perception.parallel.pool import LocalPool, Task
 from unit_pool_child import child
 if __name__ == '__main__':
     with LocalPool(1) as pool:

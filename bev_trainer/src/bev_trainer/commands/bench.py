@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 
 from bev_perception.files import write_atomically
+from bev_perception.parallel.cores import core_count
 from bev_trainer.commands.sizes import image_size
 from bev_trainer.errors import SimulationError
 from bev_trainer.simulate.benchmark import Speed, as_table, measure
-from bev_trainer.simulate.cores import core_count
 from bev_trainer.simulate.generate import package_versions
 from bev_trainer.simulate.plan import DatasetSpec
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bev_perception.parallel.cores import core_count
+from bev_perception.parallel.pool import LocalPool, Pool
 from bev_trainer.commands.sizes import image_size
 from bev_trainer.dataset.manifest import Manifest
 from bev_trainer.errors import SimulationError
-from bev_trainer.simulate.cores import core_count
 from bev_trainer.simulate.disk import as_size, estimated_bytes
 from bev_trainer.simulate.generate import Progress, generate
 from bev_trainer.simulate.plan import MIXED, DatasetSpec, Plan, plan
-from bev_trainer.simulate.pool import LocalPool, Pool
 from bev_trainer.world.weather import WEATHER_NAMES
 
 
@@ -98,7 +98,7 @@ def _pool(args: argparse.Namespace) -> Pool:
         raise SimulationError(f'--workers: must be 1 or more, got {args.workers}')
     if args.ray is None:
         return LocalPool(args.workers or core_count())
-    from bev_trainer.simulate.ray_pool import RayPool
+    from bev_perception.parallel.ray_pool import RayPool
 
     return RayPool(args.ray or None, args.workers)
 

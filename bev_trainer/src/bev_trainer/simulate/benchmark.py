@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bev_perception.parallel.pool import LocalPool, Task
 from bev_trainer.simulate.generate import check_done
 from bev_trainer.simulate.job import DriveJob
 from bev_trainer.simulate.plan import DatasetSpec, plan
-from bev_trainer.simulate.pool import LocalPool, Task
 from bev_trainer.simulate.record import DriveRecord
 from bev_trainer.simulate.work import Makers
 from bev_trainer.world.storage import load_world, save_world

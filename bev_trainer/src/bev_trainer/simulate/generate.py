@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bev_perception.parallel.pool import Done, Pool, Task
 from bev_trainer.dataset.manifest import Header, Manifest, RigSection, SpecSection
 from bev_trainer.errors import SimulationError
 from bev_trainer.simulate.disk import check_space
 from bev_trainer.simulate.job import DriveJob, NetworkJob
 from bev_trainer.simulate.output import OutputFolder, writable
 from bev_trainer.simulate.plan import Plan
-from bev_trainer.simulate.pool import Done, Pool, Task
 from bev_trainer.simulate.record import DriveRecord
 from bev_trainer.simulate.rigs import rig_sha256
 from bev_trainer.simulate.schedule import Schedule

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bev_perception.files import write_atomically
+from bev_perception.parallel.pool import os_error_text
 from bev_trainer.dataset.description import DriveDescription
 from bev_trainer.dataset.manifest import (
     DRIVES,
@@ -33,7 +34,6 @@ from bev_trainer.dataset.reader import Drive
 from bev_trainer.dataset.writer import remove_unfinished
 from bev_trainer.errors import DatasetError, SimulationError
 from bev_trainer.simulate.job import DriveJob
-from bev_trainer.simulate.pool import os_error_text
 from bev_trainer.simulate.record import DriveRecord
 from bev_trainer.simulate.work import WORK, read_record, record_path
 

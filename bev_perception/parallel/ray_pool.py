@@ -8,8 +8,8 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from bev_trainer.errors import SimulationError
-from bev_trainer.simulate.pool import ENVIRONMENT, Done, Problem, Task, call
+from bev_perception.errors import ConfigError
+from bev_perception.parallel.pool import ENVIRONMENT, Done, Problem, Task, call
 
 _CONNECT_S = 10.0
 _PATIENCE_S = 5.0
@@ -27,7 +27,7 @@ class RayPool:
         workers: tasks that run at the same time; None: as many as the cluster has cores.
 
     Raises:
-        SimulationError: Ray is not installed, or no cluster answers.
+        ConfigError: Ray is not installed, or no cluster answers.
     """
 
     def __init__(self, address: str | None, workers: int | None) -> None:
@@ -80,7 +80,7 @@ class RayPool:
         cores = int(self._ray.cluster_resources().get('CPU', 0))
         if cores < 1:
             self._ray.shutdown()
-            raise SimulationError('--ray: the cluster has no cores; start a node with --num-cpus')
+            raise ConfigError('--ray: the cluster has no cores; start a node with --num-cpus')
         return cores
 
 
@@ -89,9 +89,7 @@ def _connected(address: str | None) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise SimulationError(
-            f"--ray needs Ray ({error}); pip install 'bev_trainer[cluster]'"
-        ) from error
+        raise ConfigError(f'--ray needs Ray ({error}); pip install ray') from error
     given = address or os.environ.get('RAY_ADDRESS')
     if given and given != 'auto':
         _check_answers(given)
@@ -105,26 +103,26 @@ def _connected(address: str | None) -> Any:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         where = f'at {given}' if given else 'found'
         reason = str(error).strip().splitlines()[0] if str(error).strip() else 'no answer'
-        raise SimulationError(
+        raise ConfigError(
             f'--ray: no Ray cluster {where} ({reason}); start one with `ray start --head`'
         ) from error
     return ray
 
 
 def _check_answers(address: str) -> None:
-    """Raises SimulationError when nobody listens; Ray itself would try for minutes."""
+    """Raises ConfigError when nobody listens; Ray itself would try for minutes."""
     parts = urlsplit(address if '://' in address else f'ray://{address}')
     try:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
     if not host or not port:
-        raise SimulationError(f"--ray: must be like '10.0.0.1:6379', got '{address}'")
+        raise ConfigError(f"--ray: must be like '10.0.0.1:6379', got '{address}'")
     try:
         socket.create_connection((host, port), _CONNECT_S).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise SimulationError(
+        raise ConfigError(
             f'--ray: no Ray cluster at {address} ({reason}); start one with `ray start --head`'
         ) from error
 
