@@ -10,7 +10,7 @@ from bev_trainer.targets.frame import FrameTargets, frame_targets
 from bev_trainer.targets.images import depth_bins_of
 from bev_trainer.targets.labels import ObjectLabels
 from bev_trainer.targets.motion import motion_targets, unasked_cells
-from bev_trainer.targets.objects import model_class, object_targets, path_targets
+from bev_trainer.targets.objects import object_targets, path_targets
 from bev_trainer.targets.occupancy import occupancy_target, semantic_target
 from numpy.typing import NDArray
 
@@ -73,14 +73,6 @@ class HandMade:
 def at(plane: NDArray, x_m: float, y_m: float) -> float:
     iy, ix, _ = GRID.to_cell(x_m, y_m)
     return float(plane[iy, ix])
-
-
-def test_classes_that_a_model_lacks() -> None:
-    assert model_class('van', ('car', 'bus')) == 'car'
-    assert model_class('van', ('van', 'car')) == 'van'
-    assert model_class('bus', ('vehicle',)) == 'vehicle'
-    assert model_class('bicycle', ('car',)) is None
-    assert model_class('dog', CLASSES) is None
 
 
 def test_occupancy_by_hand() -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bev_perception.geometry.footprints import footprint_cells
 from bev_perception.geometry.grid import BevGrid
 from bev_trainer.labels.boxes import BoxArray
-from bev_trainer.labels.footprints import footprint_cells
 from bev_trainer.world.classes import (
     OBJECT_CLASSES,
     TWO_WHEELER_CLASSES,
@@ -42,7 +42,8 @@ def semantic_bev(
     layers = np.zeros((len(BEV_LAYERS), *grid.shape), np.bool_)
     layers[: len(GROUND_LAYERS)] = ground.sample(world_T_base, grid)
     first = len(GROUND_LAYERS) - int(OBJECT_CLASSES[0])
-    for row, window, mask in footprint_cells(boxes_base, grid):
+    cells = footprint_cells(boxes_base.center_m, boxes_base.size_m, boxes_base.yaw_rad, grid)
+    for row, window, mask in cells:
         layers[first + int(boxes_base.class_id[row])][window] |= mask
     return layers
 

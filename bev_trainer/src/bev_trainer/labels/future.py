@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.geometry.footprints import footprint_cells
 from bev_perception.geometry.grid import BevGrid
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.labels.boxes import BoxArray
-from bev_trainer.labels.footprints import footprint_cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,5 +88,6 @@ def _draw_instances(target: NDArray[np.uint16], boxes: BoxArray, grid: BevGrid) 
     # The last one drawn stays.
     order = np.lexsort((boxes.instance, distance, area))[::-1]
     ordered = boxes.selected(order)
-    for row, window, mask in footprint_cells(ordered, grid):
+    cells = footprint_cells(ordered.center_m, ordered.size_m, ordered.yaw_rad, grid)
+    for row, window, mask in cells:
         target[window][mask] = ordered.instance[row]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.decode.instances import BoxTracks, MotionMaps, encode_instances
+from bev_perception.evaluation.class_map import model_class
 from bev_perception.geometry.grid import BevGrid
 from bev_trainer.targets.labels import ObjectLabels
-from bev_trainer.targets.objects import model_class
 
 FloatArray = NDArray[np.float64]
 

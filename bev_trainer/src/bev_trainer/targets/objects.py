@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.decode.objects import UNTRACKED_ID, ObjectMaps, encode_objects
+from bev_perception.evaluation.class_map import model_class
 from bev_perception.frame import BevObject, ClassScore
 from bev_perception.geometry.grid import BevGrid
 from bev_trainer.targets.labels import ObjectLabels
-
-# What a model without a class of its own takes a road user for.
-NEAREST_CLASS: Mapping[str, tuple[str, ...]] = {
-    'van': ('car', 'vehicle'),
-    'car': ('vehicle',),
-    'truck': ('vehicle',),
-    'bus': ('truck', 'vehicle'),
-    'trailer': ('truck', 'vehicle'),
-    'construction_vehicle': ('truck', 'vehicle'),
-    'motorcycle': ('two_wheeler', 'vehicle'),
-    'bicycle': ('two_wheeler',),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +30,6 @@ class PathTargets:
     velocity: NDArray[np.float32]
     offsets_m: NDArray[np.float32]
     valid: NDArray[np.bool_]
-
-
-def model_class(name: str, classes: Sequence[str]) -> str | None:
-    """Returns the class that a model with `classes` should give a road user; None for none."""
-    for candidate in (name, *NEAREST_CLASS.get(name, ())):
-        if candidate in classes:
-            return candidate
-    return None
 
 
 def bev_objects(labels: ObjectLabels, classes: Sequence[str]) -> tuple[BevObject, ...]:
