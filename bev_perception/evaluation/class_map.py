@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 # Other names of classes, without case and punctuation: nuScenes' categories, DGP's ontology,
@@ -27,6 +27,14 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     'two_wheeler': ('twowheeler', 'cycle'),
     'vehicle': ('othervehicle', 'othervehicleuncommon'),
 }  # fmt: skip
+
+# Other names of maps of what never moves, likewise.
+_LAYER_ALIASES: Mapping[str, tuple[str, ...]] = {
+    'drivable': ('drivablearea', 'drivablesurface', 'road'),
+    'crossing': ('pedcrossing', 'pedestriancrossing', 'crosswalk'),
+    'sidewalk': ('walkway', 'pavement', 'footpath'),
+    'lane_marking': ('lanemarkings', 'marking', 'markings'),
+}
 
 # What a model without a class of its own takes a road user for.
 NEAREST_CLASS: Mapping[str, tuple[str, ...]] = {
@@ -62,6 +70,9 @@ def _plain(name: str) -> str:
     return re.sub(r'[\W_]+', '', name.lower())
 
 
+_LAYER_OF = {
+    _plain(alias): name for name, aliases in _LAYER_ALIASES.items() for alias in (name, *aliases)
+}
 _CLASS_OF = {
     _plain(alias): name for name, aliases in _ALIASES.items() for alias in (name, *aliases)
 }
@@ -109,15 +120,37 @@ def detection_class(name: str) -> str | None:
     return found if found in DETECTION_CLASSES else None
 
 
-def layer_classes(layer: str) -> frozenset[str] | None:
+def layer_classes(layer: str, layers: Sequence[str] | None = None) -> frozenset[str] | None:
     """Returns the classes (see `common_class`) that a layer of movable things is the union of.
 
-    Vehicles are those with more than two wheels. None for what never moves.
+    Vehicles are those with more than two wheels. Those with two are vehicles as well for models
+    that have no layer for them, as everywhere since Lift-Splat-Shoot (whose vehicles are all
+    nuScenes categories with 'vehicle' in their name). None for what never moves.
+
+    Args:
+        layer: name of the layer.
+        layers: all layers of the model; None when they do not matter.
     """
     found = common_class(layer)
     if found is None:
         return None
-    return _UNIONS.get(found, frozenset((found,)))
+    members = _UNIONS.get(found, frozenset((found,)))
+    if found == 'vehicle' and layers is not None:
+        two_wheelers = _UNIONS['two_wheeler']
+        if not any(two_wheelers & (layer_classes(other) or frozenset()) for other in layers):
+            members |= two_wheelers
+    return members
+
+
+def source_layer(layer: str, sources: Collection[str]) -> str | None:
+    """Returns which of a source's maps shows what a model calls `layer`; None for none.
+
+    Case and punctuation do not matter, and nuScenes' names are known.
+    """
+    wanted = _LAYER_OF.get(_plain(layer), _plain(layer))
+    return next(
+        (name for name in sources if _LAYER_OF.get(_plain(name), _plain(name)) == wanted), None
+    )
 
 
 def class_group(name: str) -> str | None:

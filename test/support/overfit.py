@@ -14,7 +14,7 @@ from bev_trainer.targets.frame import FrameTargets
 from bev_trainer.training.clip_step import FrameResult, mean_losses, run_clip
 
 from bev_perception.decode.instances import MotionMaps, decode_instances
-from bev_perception.evaluation.panoptic import PanopticCounts, panoptic_counts
+from bev_perception.evaluation.metrics.panoptic_counts import PanopticCounts, panoptic_counts
 from bev_perception.model.bev_model import BevModel
 from bev_perception.runtime import postprocess
 

@@ -18,7 +18,7 @@ from bev_perception.decode.instances import (
     decode_instances,
     encode_instances,
 )
-from bev_perception.evaluation.panoptic import panoptic_counts
+from bev_perception.evaluation.metrics.panoptic_counts import panoptic_counts
 from bev_perception.geometry.grid import BevGrid
 
 Array = NDArray[np.float64]

@@ -24,7 +24,7 @@ from support.traffic_scenes import (
 from bev_perception.decode.instances import decode_instances, encode_instances
 from bev_perception.decode.objects import decode_objects, encode_objects
 from bev_perception.decode.trajectories import attach_trajectories
-from bev_perception.evaluation.panoptic import panoptic_counts
+from bev_perception.evaluation.metrics.panoptic_counts import panoptic_counts
 from bev_perception.frame import BevObject
 from bev_perception.geometry.grid import BevGrid
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bev_perception.evaluation.panoptic import PanopticCounts, panoptic_counts
+from bev_perception.evaluation.metrics.panoptic_counts import PanopticCounts, panoptic_counts
 
 Labels = NDArray[np.int32]
 

@@ -1,0 +1,98 @@
+"""Instances now and ahead, predicted and true, on one grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.evaluation.class_map import (
+    class_group,
+    common_class,
+    layer_classes,
+    model_class,
+)
+from bev_perception.evaluation.metric import Predicts, ScoredFrame
+from bev_perception.evaluation.ranges import on_grid
+from bev_perception.evaluation.truth.frame import TruthObjects
+from bev_perception.evaluation.truth.hidden import Hidden, is_hidden
+from bev_perception.evaluation.truth.raster import instance_maps
+from bev_perception.geometry.grid import BevGrid
+
+
+@dataclass(frozen=True, eq=False)
+class FutureWindow:
+    """The present and T steps ahead in the present base frame.
+
+    Attributes:
+        predicted: int32 [T + 1, Y, X] labels, 0 = none.
+        truth: int32 [T + 1, Y, X] likewise; empty where not known.
+        counts: bool [T + 1, Y, X], the cell is scored.
+        known: bool [T + 1], the ground truth reaches to the step.
+    """
+
+    predicted: NDArray[np.int32]
+    truth: NDArray[np.int32]
+    counts: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+
+
+def can_move(objects: TruthObjects, predicts: Predicts) -> NDArray[np.bool_]:
+    """Returns bool [M]: which objects a model is to show among its instances.
+
+    Those that it has a class for; for models without objects those of its layers of movable
+    things; for models without either all road users.
+    """
+    layers = predicts.layers
+    members = frozenset[str]().union(*(layer_classes(name, layers) or () for name in layers))
+
+    def wanted(name: str) -> bool:
+        if predicts.object_classes:
+            return model_class(name, predicts.object_classes) is not None
+        return common_class(name) in members if members else class_group(name) is not None
+
+    return np.array([wanted(name) for name in objects.class_name], np.bool_)
+
+
+def has_window(frame: ScoredFrame, predicts: Predicts) -> bool:
+    """Returns whether a frame predicts instances over the whole horizon of its model."""
+    instances = frame.prediction.instances
+    return (
+        predicts.motion_steps > 0
+        and instances is not None
+        and frame.prediction.instance_grid is not None
+        and len(instances) == predicts.motion_steps + 1
+    )
+
+
+def future_window(
+    frame: ScoredFrame, predicts: Predicts, hidden: Hidden, min_visibility: float, grid: BevGrid
+) -> FutureWindow:
+    """Returns prediction and ground truth on a grid.
+
+    Args:
+        frame: one that `has_window`.
+        predicts: what its model predicts.
+        hidden: what becomes of objects that are hidden at the time in question.
+        min_visibility: see `is_hidden`.
+        grid: within `instance_grid`.
+    """
+    prediction = frame.prediction
+    assert prediction.instances is not None and prediction.instance_grid is not None
+    times_s = [predicts.motion_step_s * step for step in range(predicts.motion_steps + 1)]
+
+    def shown(objects: TruthObjects) -> NDArray[np.bool_]:
+        wanted = can_move(objects, predicts)
+        return wanted if hidden == 'keep' else wanted & ~is_hidden(objects, min_visibility)
+
+    def ignored(objects: TruthObjects) -> NDArray[np.bool_]:
+        return can_move(objects, predicts) & is_hidden(objects, min_visibility)
+
+    truth, known = instance_maps(frame.scene, frame.truth, times_s, grid, shown)
+    counts = np.ones(truth.shape, np.bool_)
+    if hidden == 'ignore':
+        out, _ = instance_maps(frame.scene, frame.truth, times_s, grid, ignored)
+        counts = (truth > 0) | (out == 0)
+    predicted = on_grid(prediction.instances, prediction.instance_grid, grid)
+    return FutureWindow(predicted, truth, counts, known)

@@ -1,0 +1,105 @@
+"""Video panoptic quality of predicted instances, at the published ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.evaluation.figure import Figure
+from bev_perception.evaluation.metric import Confusion, Curve, Predicts, ScoredFrame
+from bev_perception.evaluation.metrics.future_window import future_window, has_window
+from bev_perception.evaluation.metrics.panoptic_counts import PanopticCounts, panoptic_counts
+from bev_perception.evaluation.ranges import RANGES, range_grid
+from bev_perception.evaluation.truth.hidden import MIN_VISIBILITY, Hidden
+
+
+@dataclass(frozen=True, eq=False)
+class PanopticRecord:
+    """Counts of one window; 0 where nothing was compared.
+
+    Attributes:
+        iou_sum: float64 [ranges].
+        counts: int64 [ranges, 4]: true positives, false positives, false negatives, switches.
+    """
+
+    iou_sum: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+class PanopticMetric:
+    """VPQ, RQ, SQ and identity switches over the present and all steps ahead.
+
+    See `panoptic_counts`; sums are pooled over all windows. Windows that the ground truth does
+    not cover whole do not count.
+
+    Args:
+        predicts: what the model predicts.
+        hidden: what becomes of hidden objects; FIERY and PowerBEV drop them. Where they are
+            ignored, their cells belong to nobody, in prediction and ground truth alike.
+        min_visibility: see `is_hidden`.
+    """
+
+    name = 'vpq'
+    record = PanopticRecord
+
+    def __init__(
+        self,
+        predicts: Predicts,
+        hidden: Hidden = 'drop',
+        min_visibility: float = MIN_VISIBILITY,
+    ) -> None:
+        self._predicts, self._hidden, self._min_visibility = predicts, hidden, min_visibility
+
+    def score(self, frame: ScoredFrame) -> PanopticRecord | None:
+        model_grid = frame.prediction.instance_grid
+        if model_grid is None or not has_window(frame, self._predicts):
+            return None
+        found = {}
+        for place, name in enumerate(RANGES):
+            grid = range_grid(name, model_grid)
+            if grid is None:
+                continue
+            window = future_window(frame, self._predicts, self._hidden, self._min_visibility, grid)
+            if not window.known.all():
+                return None
+            found[place] = panoptic_counts(
+                np.where(window.counts, window.predicted, 0),
+                np.where(window.counts, window.truth, 0),
+            )
+        all_counts = [found.get(place, PanopticCounts()) for place in range(len(RANGES))]
+        return PanopticRecord(
+            np.array([counts.iou_sum for counts in all_counts], np.float64),
+            np.array(
+                [
+                    (c.true_positives, c.false_positives, c.false_negatives, c.switches)
+                    for c in all_counts
+                ],
+                np.int64,
+            ),
+        )
+
+    def summarise(self, scenes: Sequence[Sequence[PanopticRecord]]) -> Mapping[str, Figure]:
+        iou_sum, table = np.zeros(len(RANGES)), np.zeros((len(RANGES), 4), np.int64)
+        for record in (record for scene in scenes for record in scene):
+            iou_sum += record.iou_sum
+            table += record.counts
+        figures: dict[str, Figure] = {}
+        for place, name in enumerate(RANGES):
+            counts = PanopticCounts(float(iou_sum[place]), *table[place].tolist())
+            there = counts.true_positives + counts.false_negatives > 0
+            figures |= {
+                f'vpq/{name}/VPQ': Figure(counts.quality if there else None),
+                f'vpq/{name}/RQ': Figure(counts.recognition_quality if there else None),
+                f'vpq/{name}/SQ': Figure(counts.segmentation_quality if there else None),
+                f'vpq/{name}/switches': Figure(float(counts.switches) if there else None, 'lower'),
+            }
+        return figures
+
+    def confusions(self, scenes: Sequence[Sequence[PanopticRecord]]) -> Mapping[str, Confusion]:
+        return {}
+
+    def curves(self, scenes: Sequence[Sequence[PanopticRecord]]) -> Mapping[str, Curve]:
+        return {}
