@@ -9,11 +9,7 @@ import numpy as np
 from bev_perception.evaluation.class_map import DETECTION_CLASSES, detection_class
 from bev_perception.evaluation.figure import Figure
 from bev_perception.evaluation.metric import Confusion, Curve, Predicts, ScoredFrame
-from bev_perception.evaluation.metrics.detection_boxes import (
-    Hidden,
-    predicted_boxes,
-    true_boxes,
-)
+from bev_perception.evaluation.metrics.detection_boxes import predicted_boxes, true_boxes
 from bev_perception.evaluation.metrics.detection_curves import RECALL
 from bev_perception.evaluation.metrics.detection_record import (
     DISTANCES_M,
@@ -30,6 +26,7 @@ from bev_perception.evaluation.metrics.detection_scores import (
     has_error,
 )
 from bev_perception.evaluation.metrics.per_scene import PerScene
+from bev_perception.evaluation.truth.hidden import Hidden
 
 Scenes = Sequence[Sequence[DetectionRecord]]
 
@@ -55,8 +52,8 @@ class DetectionMetric:
 
     Args:
         predicts: of the model.
-        hidden: what becomes of objects of which less than `min_visibility` is visible.
-        min_visibility: share over all cameras.
+        hidden: what becomes of hidden objects; see `true_boxes`.
+        min_visibility: see `is_hidden`.
         confusion_score: boxes with a lower score are left out of the confusion.
     """
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.evaluation.class_map import DETECTION_CLASSES, detection_class
 from bev_perception.evaluation.truth.frame import FloatArray, TruthFrame, TruthObjects
+from bev_perception.evaluation.truth.hidden import Hidden, is_hidden
 from bev_perception.frame import BevFrame, BevObject
 
 # Objects count nearer than this to the vehicle (nuScenes, `detection_cvpr_2019.json`).
@@ -29,10 +29,6 @@ RANGE_M = {
 # Most boxes of a frame.
 MAX_BOXES = 500
 
-# What becomes of true objects that the cameras do not show enough of: 'ignore': they neither count
-# as found nor as missed; 'drop': they are not there; 'keep': they are to be found, as in nuScenes.
-Hidden = Literal['ignore', 'drop', 'keep']
-
 _RANGES_M = np.array([RANGE_M[name] for name in DETECTION_CLASSES])
 _TWO_WHEELERS = [DETECTION_CLASSES.index(name) for name in ('motorcycle', 'bicycle')]
 _RACK = 'static_object.bicycle_rack'
@@ -46,8 +42,8 @@ class Boxes:
         kind: int64 [N], index into `DETECTION_CLASSES`.
         objects: N, in the odom frame; in the base frame where the ego pose is unknown.
         score: [N]; NaN for true objects.
-        counts: bool [N]: within the range of the class, with points as far as that is known, and
-            not in a rack.
+        counts: bool [N]: within the range of the class, not in a bicycle rack, and not without
+            any lidar or radar point (unless hidden).
         hidden: bool [N]: neither found nor missed.
     """
 
@@ -80,18 +76,20 @@ def true_boxes(
     """Returns the true objects of some detection classes, in the order of the source.
 
     Args:
-        truth: with objects.
+        truth: of an instant.
         classes: detection classes.
-        hidden: what becomes of objects of which less than `min_visibility` is visible.
-        min_visibility: share over all cameras; an unknown one is never too small.
+        hidden: what becomes of hidden objects; without a point on them they are dropped even
+            when hidden ones are kept, as in nuScenes.
+        min_visibility: see `is_hidden`.
     """
-    assert truth.objects is not None
-    small = truth.objects.visibility < min_visibility
+    objects = truth.objects or TruthObjects.none()
+    small = is_hidden(objects, min_visibility)
     if hidden == 'drop':
-        truth = replace(truth, objects=truth.objects.selected(~small))
-        return true_boxes(truth, classes)
-    boxes, rows = _boxes(truth.objects, truth, classes)
-    return boxes if hidden == 'keep' else replace(boxes, hidden=small[rows])
+        objects = objects.selected(~small)
+    boxes, rows = _boxes(objects, truth, classes)
+    if hidden == 'ignore':
+        return replace(boxes, hidden=small[rows])
+    return replace(boxes, counts=boxes.counts & (boxes.objects.points != 0))
 
 
 def predicted_boxes(
@@ -138,7 +136,7 @@ def _boxes(
     kind = np.array([DETECTION_CLASSES.index(n) for n in names if n in classes], np.int64)
     placed = _placed(objects.selected(rows), truth)
     away_m = np.hypot(*(placed.center_m[:, :2] - ego_xy_m(truth)).T)
-    counts = (away_m < _RANGES_M[kind]) & (placed.points != 0)
+    counts = away_m < _RANGES_M[kind]
     counts &= ~(np.isin(kind, _TWO_WHEELERS) & _in_a_rack(placed, truth))
     count = len(rows)
     return Boxes(kind, placed, np.full(count, np.nan), counts, np.zeros(count, np.bool_)), rows

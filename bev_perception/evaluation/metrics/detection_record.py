@@ -69,14 +69,8 @@ def detection_record(found: Boxes, truth: Boxes, confusion_score: float) -> Dete
                 taken, partner = taken[matched], partner[matched]
                 error[taken] = _errors(counted, taken, real, partner)
     truths = np.bincount(real.kind[~real.hidden], minlength=len(DETECTION_CLASSES))
-    return DetectionRecord(
-        counted.kind,
-        counted.score,
-        state,
-        error,
-        truths,
-        _confusion(found, truth, confusion_score),
-    )
+    confusion = _confusion(found, truth, confusion_score)
+    return DetectionRecord(counted.kind, counted.score, state, error, truths, confusion)
 
 
 def _partners(found: Boxes, rows: Index, truth: Boxes, columns: Index, limit_m: float) -> Index:
@@ -124,11 +118,11 @@ def _confusion(found: Boxes, truth: Boxes, min_score: float) -> Index:
     seen = replace(truth, hidden=idle)
     partner = _partners(found, rows, seen, np.arange(len(truth)), DISTANCES_M[ERROR_DISTANCE])
     invented = rows[(partner == NOBODY) & found.counts[rows]]
-    np.add.at(counts, (-1, found.kind[invented]), 1)
+    np.add.at(counts[-1], found.kind[invented], 1)
     rows, partner = rows[partner != NOBODY], partner[partner != NOBODY]
     rows, partner = rows[~idle[partner]], partner[~idle[partner]]
     np.add.at(counts, (truth.kind[partner], found.kind[rows]), 1)
     missed = ~idle
     missed[partner] = False
-    np.add.at(counts, (truth.kind[missed], -1), 1)
+    np.add.at(counts[:, -1], truth.kind[missed], 1)
     return counts

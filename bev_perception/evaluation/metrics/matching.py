@@ -59,7 +59,8 @@ def best_matches(distance_m: FloatArray, limit_m: float) -> tuple[Index, Index]:
     near = distance_m < limit_m
     rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
     if near.sum() == len(rows) == len(columns):
-        return np.nonzero(near)
+        first, second = np.nonzero(near)
+        return first, second
     near, cost = near[np.ix_(rows, columns)], distance_m[np.ix_(rows, columns)]
     # Dearer than all pairs together: another pair is always worth it.
     cost = np.where(near, cost, 2.0 * min(cost.shape) * limit_m + 1.0)
