@@ -1,0 +1,1 @@
+"""nuScenes tables (any version folder) as scenes, read without the development kit."""
