@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bev_perception.evaluation.truth.frame import TruthObjects
+from bev_perception.evaluation.truth.frame import TruthFrame, TruthObjects
+from bev_perception.evaluation.truth.scene_truth import SceneTruth
 from bev_perception.frame import BevFrame
 from bev_perception.geometry.grid import BevGrid
 
@@ -55,3 +56,8 @@ def bev_frame(grid: BevGrid, **changes: Any) -> BevFrame:
         'cameras': (),
     }
     return BevFrame(**(content | changes))
+
+
+def standing_scene(objects: TruthObjects, stamps_s: Sequence[float]) -> SceneTruth:
+    """Returns a scene in which neither the objects nor the vehicle move."""
+    return SceneTruth([TruthFrame(round(t * 1e9), objects, np.eye(4)) for t in stamps_s])
