@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from bev_perception.evaluation.robustness.drops import DropTable
+from bev_perception.evaluation.robustness.drops import Drop, DropTable
 
 _NOTHING = 'n/a'
 
 
 def drop_text(table: DropTable) -> str:
-    """Returns one row per perturbation and mean: value, drop and relative drop of each figure."""
-    rows = [['', *(cell for name in table.figures for cell in (name, 'drop', ''))]]
-    rows.append(['clean', *(c for v in _clean(table) for c in (_value(v), '', ''))])
-    groups = dict.fromkeys(mean.group for mean in table.means)
-    for group in groups:
-        rows.append([f'[{group}]'])
-        for name in dict.fromkeys(d.perturbation for d in table.drops if d.group == group):
-            found = [d for d in table.drops if (d.group, d.perturbation) == (group, name)]
-            cells = [(_value(d.perturbed), _change(d.absolute), _share(d.relative)) for d in found]
-            rows.append([f'  {name}', *(c for triple in cells for c in triple)])
-        means = [m for m in table.means if m.group == group]
-        cells = [('', _change(m.absolute), _share(m.relative)) for m in means]
-        rows.append(['  mean', *(c for triple in cells for c in triple)])
+    """Returns one row per perturbation and mean: value, drop and relative drop of each figure.
+
+    A drop above zero is a loss, whichever way the figure is better.
+    """
+    rows = [_row('', [(name, 'drop', '') for name in table.figures])]
+    first = {d.figure: d for d in reversed(table.drops)}
+    rows.append(
+        _row(
+            'clean',
+            [(_value(d.clean, d.unit), '', '') for d in map(first.get, table.figures) if d],
+        )
+    )
+    for group in dict.fromkeys(mean.group for mean in table.means):
+        rows += [[f'[{group}]'], *_group_rows(table, group)]
     return '\n'.join(_aligned(rows))
 
 
-def _clean(table: DropTable) -> list[float | None]:
-    values = {d.figure: d.clean for d in table.drops}
-    return [values.get(name) for name in table.figures]
+def _group_rows(table: DropTable, group: str) -> Iterator[list[str]]:
+    """Yields the rows of one group, its mean last."""
+    found: dict[str, list[Drop]] = {}
+    for one in table.drops:
+        if one.group == group:
+            found.setdefault(one.perturbation, []).append(one)
+    for name, drops in found.items():
+        cells = [
+            (_value(d.perturbed, d.unit), _change(d.absolute), _share(d.relative)) for d in drops
+        ]
+        yield _row(f'  {name}', cells)
+    means = [m for m in table.means if m.group == group]
+    yield _row('  mean', [('', _change(m.absolute), _share(m.relative)) for m in means])
 
 
-def _value(value: float | None) -> str:
-    return _NOTHING if value is None else f'{value:.4f}'
+def _row(title: str, cells: Sequence[tuple[str, str, str]]) -> list[str]:
+    return [title, *(cell for three in cells for cell in three)]
+
+
+def _value(value: float | None, unit: str) -> str:
+    return _NOTHING if value is None else f'{value:.4f} {unit}'.rstrip()
 
 
 def _change(value: float | None) -> str:

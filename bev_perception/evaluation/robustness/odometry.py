@@ -120,18 +120,18 @@ class OdometryDrift:
 
     def apply(self, frames: Iterator[FrameSet]) -> Iterator[FrameSet]:
         """Yields the frame sets with drifting poses."""
-        last: tuple[FrameSet, FloatArray, FloatArray] | None = None
+        last: tuple[int, int, FloatArray, FloatArray] | None = None
         for frame in frames:
             if frame.odom_T_base is None:
                 yield frame
                 continue
             pose = frame.odom_T_base
-            if last is not None and last[0].epoch == frame.epoch:
-                old, true_pose, drifted = last
+            if last is not None and last[0] == frame.epoch:
+                _, stamp_ns, true_pose, drifted = last
                 motion = invert(true_pose) @ frame.odom_T_base
-                growth = math.sqrt(max(frame.stamp_ns - old.stamp_ns, 0) / NS_PER_S)
+                growth = math.sqrt(max(frame.stamp_ns - stamp_ns, 0) / NS_PER_S)
                 pose = drifted @ motion @ self._error(frame.stamp_ns, growth)
-            last = replace(frame, samples=()), frame.odom_T_base, pose
+            last = frame.epoch, frame.stamp_ns, frame.odom_T_base, pose
             yield replace(frame, odom_T_base=pose)
 
     def _error(self, stamp_ns: int, growth: float) -> Matrix:

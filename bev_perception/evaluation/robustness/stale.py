@@ -22,8 +22,8 @@ class CamerasMisstamped:
     """Cameras with images from some time ago under present stamps: a driver's clock is off.
 
     Nothing in the stream tells; the images are used. Of the recorded images, the one nearest to
-    the wanted age is taken, but none that is less than half as old: a recording at a low rate
-    cannot hide the error. Before there is one, nothing has been sent.
+    the wanted age is taken, but none that is less than two thirds as old: a recording at a low
+    rate cannot hide the error. Before there is one, nothing has been sent.
 
     Attributes:
         cameras: whose clocks are off.
@@ -66,7 +66,7 @@ class _DelayLine:
         wanted_ns = sample.stamp_ns - self._delay_ns
         while len(self._images) > 1 and self._images[1][0] <= wanted_ns:
             self._images.popleft()
-        youngest_ns = sample.stamp_ns - self._delay_ns / 2
+        youngest_ns = sample.stamp_ns - 2 * self._delay_ns // 3
         old = [item for item in self._images if item[0] <= youngest_ns]
         if not old:
             return never_sent(sample)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -25,15 +24,13 @@ def motion_blur(rgb: Image, strength: int, view: View) -> Image:
     """Returns the mean of the image along a short straight path, mostly level."""
     length_px = of_strength(_LENGTH_SHARES, strength) * rgb.shape[1]
     rng = generator('motion_blur', view.camera.name, view.stamp_ns)
-    degrees = round(_DIRECTION_DEG * float(np.clip(rng.standard_normal(), -3.0, 3.0)))
-    kernel = _line_kernel(length_px, degrees)
+    degrees = _DIRECTION_DEG * float(np.clip(rng.standard_normal(), -3.0, 3.0))
+    kernel = _line_kernel(length_px, math.radians(degrees))
     return np.asarray(cv2.filter2D(rgb, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.uint8)
 
 
-@lru_cache(maxsize=256)
-def _line_kernel(length_px: float, degrees: int) -> NDArray[np.float32]:
+def _line_kernel(length_px: float, angle_rad: float) -> NDArray[np.float32]:
     """Returns the line through the centre, spread over pixels bilinearly; the sum is 1."""
-    angle_rad = math.radians(degrees)
     steps = max(3, round(length_px * _SAMPLES_PER_PX))
     along = ((np.arange(steps) + 0.5) / steps - 0.5) * length_px
     x, y = along * math.cos(angle_rad), along * math.sin(angle_rad)
