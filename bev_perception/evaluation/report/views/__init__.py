@@ -1,0 +1,1 @@
+"""What each part of the page shows, ready to be written down by its template."""
