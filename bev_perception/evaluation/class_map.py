@@ -87,6 +87,19 @@ def common_class(name: str) -> str | None:
     return _CLASS_OF.get(_plain(name))
 
 
+@lru_cache(maxsize=4096)
+def _model_class(name: str, classes: tuple[str, ...]) -> str | None:
+    plain = {_plain(own): own for own in reversed(classes)}
+    if _plain(name) in plain:
+        return plain[_plain(name)]
+    found = common_class(name)
+    if found is None:
+        return None
+    common = {common_class(own): own for own in reversed(classes)}
+    names = (found, *NEAREST_CLASS.get(found, ()))
+    return next((common[item] for item in names if item in common), None)
+
+
 def model_class(name: str, classes: Sequence[str]) -> str | None:
     """Returns what a model with these classes should call an object; None for nothing.
 
@@ -95,17 +108,7 @@ def model_class(name: str, classes: Sequence[str]) -> str | None:
             classes, DGP's, Autoware's and the synthetic world's are known.
         classes: of the model, in its own spelling.
     """
-    plain = {_plain(own): own for own in reversed(classes)}
-    if _plain(name) in plain:
-        return plain[_plain(name)]
-    common = {common_class(own): own for own in reversed(classes)}
-    found = common_class(name)
-    if found is None:
-        return None
-    for candidate in (found, *NEAREST_CLASS.get(found, ())):
-        if candidate in common:
-            return common[candidate]
-    return None
+    return _model_class(name, tuple(classes))
 
 
 def detection_class(name: str) -> str | None:

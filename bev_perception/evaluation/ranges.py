@@ -47,4 +47,21 @@ def on_grid(values: NDArray[T], source: BevGrid, target: BevGrid) -> NDArray[T]:
 
     Nothing is interpolated. Zero where the target reaches beyond the source.
     """
-    return cast(NDArray[T], looked_up(cast(Any, values), source, target))
+    if source == target:
+        return values
+    rows = _covered_rows(source, target)
+    if rows is None:
+        return cast(NDArray[T], looked_up(cast(Any, values), source, target))
+    iy, ix = rows
+    return values.take(iy, axis=-2).take(ix, axis=-1)
+
+
+@lru_cache(maxsize=64)
+def _covered_rows(
+    source: BevGrid, target: BevGrid
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Returns the source's rows [Y] and columns [X] of a target; None if it reaches beyond."""
+    x_m, y_m = target.axis_centers()
+    _, ix, columns = source.to_cell(x_m, np.full_like(x_m, source.y_min_m))
+    iy, _, rows = source.to_cell(np.full_like(y_m, source.x_min_m), y_m)
+    return (iy, ix) if columns.all() and rows.all() else None

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bev_perception.evaluation.figure import Figure
 from bev_perception.evaluation.metric import Confusion, Curve, Predicts, ScoredFrame
-from bev_perception.evaluation.metrics.future_window import future_window, has_window
+from bev_perception.evaluation.metrics.future_window import future_windows, has_window
 from bev_perception.evaluation.metrics.iou_cells import Counts, cell_counts, iou
-from bev_perception.evaluation.ranges import RANGES, range_grid
+from bev_perception.evaluation.ranges import RANGES
 from bev_perception.evaluation.truth.hidden import MIN_VISIBILITY, Hidden
 
 
@@ -54,20 +54,17 @@ class FutureIouMetric:
         self._predicts, self._hidden, self._min_visibility = predicts, hidden, min_visibility
 
     def score(self, frame: ScoredFrame) -> FutureIouRecord | None:
-        model_grid = frame.prediction.instance_grid
-        if model_grid is None or not has_window(frame, self._predicts):
+        if not has_window(frame, self._predicts):
             return None
-        steps = self._predicts.motion_steps + 1
-        cells, known = np.zeros((len(RANGES), steps, 3), np.int64), np.zeros(steps, np.bool_)
-        for place, name in enumerate(RANGES):
-            grid = range_grid(name, model_grid)
-            if grid is not None:
-                window = future_window(
-                    frame, self._predicts, self._hidden, self._min_visibility, grid
-                )
-                known = window.known
-                counts = window.counts & known[:, None, None]
-                cells[place] = cell_counts(window.predicted > 0, window.truth > 0, counts)
+        windows = future_windows(frame, self._predicts, self._hidden, self._min_visibility)
+        known = windows['model'].known
+        cells = np.zeros((len(RANGES), len(known), 3), np.int64)
+        for name, window in windows.items():
+            counts = window.counts & known[:, None, None]
+            found, true = window.predicted > 0, window.truth > 0
+            cells[RANGES.index(name)] = [
+                cell_counts(*step) for step in zip(found, true, counts, strict=True)
+            ]
         return FutureIouRecord(cells, known) if known.any() else None
 
     def summarise(self, scenes: Sequence[Sequence[FutureIouRecord]]) -> Mapping[str, Figure]:

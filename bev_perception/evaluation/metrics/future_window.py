@@ -14,10 +14,10 @@ from bev_perception.evaluation.class_map import (
     model_class,
 )
 from bev_perception.evaluation.metric import Predicts, ScoredFrame
-from bev_perception.evaluation.ranges import on_grid
+from bev_perception.evaluation.ranges import RANGES, on_grid, range_grid
 from bev_perception.evaluation.truth.frame import TruthObjects
 from bev_perception.evaluation.truth.hidden import Hidden, is_hidden
-from bev_perception.evaluation.truth.raster import instance_maps
+from bev_perception.evaluation.truth.raster import draw_instances, followed_objects
 from bev_perception.geometry.grid import BevGrid
 
 
@@ -66,21 +66,22 @@ def has_window(frame: ScoredFrame, predicts: Predicts) -> bool:
     )
 
 
-def future_window(
-    frame: ScoredFrame, predicts: Predicts, hidden: Hidden, min_visibility: float, grid: BevGrid
-) -> FutureWindow:
-    """Returns prediction and ground truth on a grid.
+def future_windows(
+    frame: ScoredFrame, predicts: Predicts, hidden: Hidden, min_visibility: float
+) -> dict[str, FutureWindow]:
+    """Returns prediction and ground truth at the ranges that the model covers, by their names.
 
     Args:
         frame: one that `has_window`.
         predicts: what its model predicts.
         hidden: what becomes of objects that are hidden at the time in question.
         min_visibility: see `is_hidden`.
-        grid: within `instance_grid`.
     """
     prediction = frame.prediction
     assert prediction.instances is not None and prediction.instance_grid is not None
     times_s = [predicts.motion_step_s * step for step in range(predicts.motion_steps + 1)]
+    followed = followed_objects(frame.scene, frame.truth, times_s)
+    known = np.array([item is not None for item in followed], np.bool_)
 
     def shown(objects: TruthObjects) -> NDArray[np.bool_]:
         wanted = can_move(objects, predicts)
@@ -89,10 +90,13 @@ def future_window(
     def ignored(objects: TruthObjects) -> NDArray[np.bool_]:
         return can_move(objects, predicts) & is_hidden(objects, min_visibility)
 
-    truth, known = instance_maps(frame.scene, frame.truth, times_s, grid, shown)
-    counts = np.ones(truth.shape, np.bool_)
-    if hidden == 'ignore':
-        out, _ = instance_maps(frame.scene, frame.truth, times_s, grid, ignored)
-        counts = (truth > 0) | (out == 0)
-    predicted = on_grid(prediction.instances, prediction.instance_grid, grid)
-    return FutureWindow(predicted, truth, counts, known)
+    grids = {name: range_grid(name, prediction.instance_grid) for name in RANGES}
+    windows: dict[BevGrid, FutureWindow] = {}
+    for grid in filter(None, dict.fromkeys(grids.values())):
+        truth = draw_instances(followed, grid, shown)
+        counts = np.ones(truth.shape, np.bool_)
+        if hidden == 'ignore':
+            counts = (truth > 0) | (draw_instances(followed, grid, ignored) == 0)
+        predicted = on_grid(prediction.instances, prediction.instance_grid, grid)
+        windows[grid] = FutureWindow(predicted, truth, counts, known)
+    return {name: windows[grid] for name, grid in grids.items() if grid is not None}

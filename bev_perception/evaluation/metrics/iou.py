@@ -99,6 +99,7 @@ class IouMetric:
         cells, observed = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         rings = np.zeros((len(self.layers), RING_COUNT, 3), np.int64)
         prediction, scored = frame.prediction, False
+        seen_on: dict[BevGrid, BoolArray] = {}
         for index, name in enumerate(self.layers):
             layer = self._predicted(name, prediction)
             if layer is None:
@@ -108,7 +109,9 @@ class IouMetric:
                 truth = None if grid is None else self._truth(name, frame.truth, grid)
                 if grid is None or truth is None:
                     continue
-                seen = on_grid(prediction.observed, prediction.grid, grid)
+                if grid not in seen_on:
+                    seen_on[grid] = on_grid(prediction.observed, prediction.grid, grid)
+                seen = seen_on[grid]
                 found = on_grid(layer.predicted, layer.grid, grid) & seen
                 cells[place, index] = cell_counts(found, truth.there, truth.counts)
                 observed[place, index] = cell_counts(found, truth.there, truth.counts & seen)

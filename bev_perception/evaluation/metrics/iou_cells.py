@@ -49,9 +49,10 @@ def truth_of_layer(layer: TruthLayer, grid: BevGrid) -> CellTruth:
 
 
 def cell_counts(predicted: BoolArray, truth: BoolArray, counts: BoolArray) -> Counts:
-    """Returns int64 [..., 3] of masks [..., Y, X]: cells in both, predicted only, true only."""
-    parts = (predicted & truth, predicted & ~truth, truth & ~predicted)
-    return np.stack([np.sum(part & counts, axis=(-2, -1), dtype=np.int64) for part in parts], -1)
+    """Returns int64 [3] of masks [Y, X]: cells in both, predicted only, true only."""
+    said, true = predicted & counts, truth & counts
+    both = np.count_nonzero(said & true)
+    return np.array([both, np.count_nonzero(said) - both, np.count_nonzero(true) - both], np.int64)
 
 
 def ring_counts(
@@ -61,10 +62,11 @@ def ring_counts(
 
     Cells of a ring >= rings are left out.
     """
-    kind = np.where(predicted, np.where(truth, 0, 1), np.where(truth, 2, 3))
-    scored = counts & (ring < rings)
-    table = np.bincount((ring * 4 + kind)[scored], minlength=rings * 4)
-    return table.astype(np.int64).reshape(rings, 4)[:, :3]
+    chosen = np.flatnonzero((predicted | truth) & counts & (ring < rings))
+    said, true = predicted.ravel()[chosen], truth.ravel()[chosen]
+    kind = np.where(said, np.where(true, 0, 1), 2)
+    table = np.bincount(ring.ravel()[chosen] * 3 + kind, minlength=rings * 3)
+    return table.astype(np.int64).reshape(rings, 3)
 
 
 def iou(counts: Counts) -> Figure:

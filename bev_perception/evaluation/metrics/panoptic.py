@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bev_perception.evaluation.figure import Figure
 from bev_perception.evaluation.metric import Confusion, Curve, Predicts, ScoredFrame
-from bev_perception.evaluation.metrics.future_window import future_window, has_window
+from bev_perception.evaluation.metrics.future_window import future_windows, has_window
 from bev_perception.evaluation.metrics.panoptic_counts import PanopticCounts, panoptic_counts
-from bev_perception.evaluation.ranges import RANGES, range_grid
+from bev_perception.evaluation.ranges import RANGES
 from bev_perception.evaluation.truth.hidden import MIN_VISIBILITY, Hidden
 
 
@@ -54,22 +54,19 @@ class PanopticMetric:
         self._predicts, self._hidden, self._min_visibility = predicts, hidden, min_visibility
 
     def score(self, frame: ScoredFrame) -> PanopticRecord | None:
-        model_grid = frame.prediction.instance_grid
-        if model_grid is None or not has_window(frame, self._predicts):
+        if not has_window(frame, self._predicts):
             return None
-        found = {}
-        for place, name in enumerate(RANGES):
-            grid = range_grid(name, model_grid)
-            if grid is None:
-                continue
-            window = future_window(frame, self._predicts, self._hidden, self._min_visibility, grid)
-            if not window.known.all():
-                return None
-            found[place] = panoptic_counts(
+        windows = future_windows(frame, self._predicts, self._hidden, self._min_visibility)
+        if not windows['model'].known.all():
+            return None
+        found = {
+            name: panoptic_counts(
                 np.where(window.counts, window.predicted, 0),
                 np.where(window.counts, window.truth, 0),
             )
-        all_counts = [found.get(place, PanopticCounts()) for place in range(len(RANGES))]
+            for name, window in windows.items()
+        }
+        all_counts = [found.get(name, PanopticCounts()) for name in RANGES]
         return PanopticRecord(
             np.array([counts.iou_sum for counts in all_counts], np.float64),
             np.array(

@@ -13,6 +13,9 @@ from bev_perception.geometry.footprints import footprint_cells
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.units import NS_PER_S
 
+# Objects at an instant, and the label [M] of each.
+Followed = tuple[TruthObjects, NDArray[np.int32]]
+
 
 def object_mask(objects: TruthObjects, grid: BevGrid) -> NDArray[np.bool_]:
     """Returns bool [Y, X]: cells that the footprint of an object touches (`footprint_cells`)."""
@@ -44,25 +47,47 @@ def instance_maps(
         grid: in the base frame.
         keep: which objects [M] are drawn; all, when not given.
     """
-    maps = np.zeros((len(times_s), *grid.shape), np.int32)
-    known = np.zeros(len(times_s), np.bool_)
+    followed = followed_objects(scene, frame, times_s)
+    known = np.array([item is not None for item in followed], np.bool_)
+    return draw_instances(followed, grid, keep), known
+
+
+def followed_objects(
+    scene: SceneTruth, frame: TruthFrame, times_s: Sequence[float]
+) -> tuple[Followed | None, ...]:
+    """Returns the objects at S times and their labels, as `instance_maps` draws them.
+
+    None for times that are not known.
+    """
     label_of: dict[str, int] = {}
     free = 1
-    for step, time_s in enumerate(times_s):
+    result: list[Followed | None] = []
+    for time_s in times_s:
         objects = _objects_at(scene, frame, frame.stamp_ns + round(time_s * NS_PER_S))
         if objects is None:
+            result.append(None)
             continue
-        known[step] = True
         labels = np.zeros(len(objects), np.int32)
         for row, track in enumerate(objects.track):
-            label = label_of.get(track, free) if track else free
-            if track:
-                label_of[track] = label
-            free = max(free, label + 1)
-            labels[row] = label
-        rows = np.arange(len(objects)) if keep is None else np.flatnonzero(keep(objects))
-        _draw(maps[step], objects.selected(rows), labels[rows], grid)
-    return maps, known
+            labels[row] = label_of.setdefault(track, free) if track else free
+            free = max(free, int(labels[row]) + 1)
+        result.append((objects, labels))
+    return tuple(result)
+
+
+def draw_instances(
+    followed: Sequence[Followed | None],
+    grid: BevGrid,
+    keep: Callable[[TruthObjects], NDArray[np.bool_]] | None = None,
+) -> NDArray[np.int32]:
+    """Returns int32 [S, Y, X], the labels of `followed_objects`; see `instance_maps`."""
+    maps = np.zeros((len(followed), *grid.shape), np.int32)
+    for target, item in zip(maps, followed, strict=True):
+        if item is not None:
+            objects, labels = item
+            rows = np.arange(len(objects)) if keep is None else np.flatnonzero(keep(objects))
+            _draw(target, objects.selected(rows), labels[rows], grid)
+    return maps
 
 
 def _objects_at(scene: SceneTruth, frame: TruthFrame, stamp_ns: int) -> TruthObjects | None:
