@@ -22,6 +22,38 @@ class ConvBnRelu(nn.Sequential):
         )
 
 
+class CellOutput(nn.Conv2d):
+    """Last 1x1 convolution of a head: the outputs of every cell, or of each of its parts.
+
+    With `parts` > 1 a cell of the features answers for parts x parts finer ones: the sub-pixel
+    convolution of Shi et al. 2016 (section 3.2). The head computes at the coarse resolution, and
+    what it says is as fine as asked.
+
+    Args:
+        in_channels: of the features.
+        outputs: C, of each cell.
+        parts: of a cell along each axis.
+    """
+
+    def __init__(self, in_channels: int, outputs: int, parts: int = 1) -> None:
+        super().__init__(in_channels, outputs * parts * parts, 1)
+        self.parts = parts
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns [B, C, parts Y, parts X] of features [B, in_channels, Y, X]."""
+        out = super().forward(x)
+        return out if self.parts == 1 else functional.pixel_shuffle(out, self.parts)
+
+    def set_bias(self, start: int, values: float | list[float], count: int = 1) -> None:
+        """Sets the biases of `count` outputs (or one per value) from output `start` on."""
+        assert self.bias is not None
+        fill = values if isinstance(values, list) else [values] * count
+        each = self.parts * self.parts
+        with torch.no_grad():
+            biases = self.bias[start * each : (start + len(fill)) * each]
+            biases.copy_(torch.tensor(fill).repeat_interleave(each))
+
+
 def upsample_to(x: Tensor, like: Tensor) -> Tensor:
     """Returns x bilinearly resampled to the height and width of `like` ([B, C, H, W])."""
     if x.shape[-2:] == like.shape[-2:]:
@@ -64,11 +96,3 @@ def prior_logit(probability: float) -> float:
     drowning the first steps of training (Lin et al. 2017, RetinaNet, section 4.1).
     """
     return math.log(probability / (1.0 - probability))
-
-
-def set_bias(conv: nn.Conv2d, start: int, values: float | list[float], count: int = 1) -> None:
-    """Sets `count` biases (or one per value) of `conv` from channel `start` on."""
-    assert conv.bias is not None
-    fill = values if isinstance(values, list) else [values] * count
-    with torch.no_grad():
-        conv.bias[start : start + len(fill)] = torch.tensor(fill)

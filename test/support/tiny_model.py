@@ -19,7 +19,7 @@ def tiny_config() -> ModelConfig:
     data = yaml.safe_load(NANO.read_text())
     data['name'] = 'tiny'
     data['input'].update(width=64, height=48)
-    data['grid'].update(x_m=[-12.0, 20.0], y_m=[-12.0, 12.0], resolution_m=1.0)
+    data['grid'].update(x_m=[-12.0, 20.0], y_m=[-12.0, 12.0], resolution_m=2.0)
     data['neck']['channels'] = 16
     data['depth'].update(min_m=1.0, max_m=25.0, bins=16)
     data['view_transform']['channels'] = 8
@@ -27,6 +27,8 @@ def tiny_config() -> ModelConfig:
     data['bev_encoder'].update(widths=[8, 12], channels=8)
     for head in ('occupancy', 'objects', 'motion', 'trajectories'):
         data['heads'][head]['channels'] = 8
+    for head in ('occupancy', 'objects', 'motion'):
+        data['heads'][head]['grid'] = data['grid'] | {'resolution_m': 1.0}
     data['heads']['objects'].update(score_threshold=0.05, max_objects=20)
     return ModelConfig.model_validate(data)
 

@@ -53,7 +53,7 @@ def small_config(
     data['bev_encoder'].update(widths=[8, 12], channels=8)
     heads = data['heads']
     for head in ('occupancy', 'objects', 'motion'):
-        heads[head]['channels'] = 8
+        heads[head].update(channels=8, grid=None)
     heads['objects']['classes'] = [f'object_{index}' for index in range(objects)]
     heads['semantics']['classes'] = [f'layer_{index}' for index in range(semantics)]
     heads['motion']['steps'] = steps

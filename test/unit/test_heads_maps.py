@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.heads.attention import Attention
+from bev_perception.model.heads.bev_heads import cell_parts
 from bev_perception.model.heads.motion import MotionHead
 from bev_perception.model.heads.motion_efficient import AttentionBlock, EfficientMotionHead
 from bev_perception.model.heads.objects import ObjectHead
 from bev_perception.model.heads.occupancy import OccupancyHead
+from bev_perception.model.layers import CellOutput
 from bev_perception.model.outputs import HEADS, ModelOutputs
 
 MakeHead = Callable[[], nn.Module]
@@ -51,6 +54,60 @@ def features(*shape: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     bev = torch.randn(*shape, generator=generator).relu()
     return bev.contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize('parts', [2, 3])
+def test_a_cell_answers_for_its_parts(parts: int) -> None:
+    """Part (i, j) of cell (y, x), output c, is the convolution's c * parts^2 + i * parts + j."""
+    output = CellOutput(6, 4, parts)
+    output.set_bias(1, [3.0, -2.0])
+    bev = features(2, 6, 3, 5)
+    fine = output(bev)
+    assert fine.shape == (2, 4, 3 * parts, 5 * parts)
+    weight = output.weight.flatten(1)
+    for c, i, j, y, x in [
+        (0, 0, 0, 0, 0),
+        (2, 1, 0, 1, 4),
+        (1, parts - 1, 1, 2, 3),
+        (3, 0, 1, 0, 2),
+    ]:
+        row = (c * parts + i) * parts + j
+        wanted = bev[:, :, y, x] @ weight[row] + bias.get(c, float(output.bias[row].detach()))
+        assert torch.allclose(fine[:, c, y * parts + i, x * parts + j], wanted, atol=1e-6)
+
+
+PARTED: dict[str, MakeHead] = {
+    'occupancy': lambda: OccupancyHead(6, 8, 2, 2),
+    'objects': lambda: ObjectHead(6, 8, 3, 2),
+    'motion_full': lambda: MotionHead(6, 8, 4, parts=2),
+    'motion_efficient': lambda: EfficientMotionHead(6, 8, 4, 2),
+}
+
+
+@pytest.mark.parametrize('name', sorted(PARTED))
+def test_parted_heads_begin_at_the_same_priors(name: str) -> None:
+    torch.manual_seed(0)
+    fine, coarse = PARTED[name]().eval(), make(name)
+    empty = torch.zeros(1, 6, 5, 7)
+    for parted, whole in zip(fine(empty), coarse(empty), strict=True):
+        assert parted.shape[-2:] == (10, 14)
+        assert torch.allclose(parted, whole[..., :1, :1].expand_as(parted), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('target', 'parts'),
+    [
+        (BevGrid(-4.0, -8.0, 0.5, 24, 32), 2),
+        (BevGrid(-4.0, -8.0, 0.25, 48, 64), 4),
+        (BevGrid(-4.0, -8.0, 1.0, 12, 16), 1),
+        (BevGrid(-4.0, -8.0, 2.0, 6, 8), 1),
+        (BevGrid(-4.0, -8.0, 0.5, 22, 32), 1),
+        (BevGrid(-3.5, -8.0, 0.5, 24, 32), 1),
+        (BevGrid(-4.0, -8.0, 0.4, 30, 40), 1),
+    ],
+)
+def test_which_grids_are_parts(target: BevGrid, parts: int) -> None:
+    assert cell_parts(BevGrid(-4.0, -8.0, 1.0, 12, 16), target) == parts
 
 
 @ALL_HEADS

@@ -48,7 +48,7 @@ def message(text: str) -> str:
 
 def test_shipped_description() -> None:
     config = own_family(load_model_config(NANO))
-    assert config.bev_grid() == BevGrid(-50.0, -50.0, 0.5, 200, 200)
+    assert config.head_grid('occupancy') == BevGrid(-50.0, -50.0, 0.5, 200, 200)
     assert config.feature_size() == (16, 44)
     assert config.depth is not None and config.depth.bins == 59
     assert not config.training.trained
@@ -65,7 +65,10 @@ def test_heads_have_rasters_of_their_own() -> None:
     near = {'x_m': [-15.0, 15.0], 'y_m': [-10.0, 10.0], 'resolution_m': 0.25}
     config = parse_model_config(changed('heads.motion.grid', near), 'x')
     assert config.head_grid('motion') == BevGrid(-15.0, -10.0, 0.25, 120, 80)
-    assert config.head_grid('objects') == config.head_grid('occupancy') == config.bev_grid()
+    assert config.bev_grid() == BevGrid(-50.0, -50.0, 1.0, 100, 100)
+    assert config.head_grid('objects') == BevGrid(-50.0, -50.0, 0.5, 200, 200)
+    without = parse_model_config(changed('heads.objects.grid', None), 'x')
+    assert without.head_grid('objects') == without.bev_grid()
 
 
 def test_depth_is_not_needed_by_every_view_transform() -> None:

@@ -268,7 +268,7 @@ def test_shipped_model_is_small_and_says_that_it_is_untrained() -> None:
     loaded = load_model(NANO)
     assert not loaded.config.training.trained
     assert 'untrained' in loaded.config.training.description
-    assert sum(path.stat().st_size for path in NANO.iterdir()) < 7.3e6
+    assert sum(path.stat().st_size for path in NANO.iterdir()) < 8e6
     assert isinstance(loaded.model, BevModel)
     assert not list(loaded.model.backbone.get_submodule('layer3').children())[2:]
     assert not hasattr(loaded.model.backbone, 'layer4')

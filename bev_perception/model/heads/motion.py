@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 from bev_perception.model.heads.calibration import LogitCalibration
 from bev_perception.model.layers import (
+    CellOutput,
     ConvBnRelu,
     init_output,
     init_trunk,
     prior_logit,
-    set_bias,
     upsample_to,
 )
 
@@ -30,9 +30,12 @@ class MotionHead(nn.Module):
         channels: of every level.
         steps: T, predicted steps after the present one.
         scales: coarser levels, each at half the resolution of the one before.
+        parts: see `CellOutput`.
     """
 
-    def __init__(self, in_channels: int, channels: int, steps: int, scales: int = 3) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, steps: int, scales: int = 3, parts: int = 1
+    ) -> None:
         super().__init__()
         self.frames = steps + 1
         self.down = nn.ModuleList(
@@ -42,11 +45,11 @@ class MotionHead(nn.Module):
         self.up = nn.ModuleList(ConvBnRelu(channels, channels) for _ in range(scales - 1))
         self.fine = ConvBnRelu(in_channels, channels, kernel=1)
         self.trunk = ConvBnRelu(channels, channels)
-        self.out = nn.Conv2d(channels, 3 * self.frames, 1)
+        self.out = CellOutput(channels, 3 * self.frames, parts)
         self.calibration = LogitCalibration(self.frames)
         init_trunk(self)
         init_output(self.out)
-        set_bias(self.out, 0, prior_logit(PRIOR_PROBABILITY), self.frames)
+        self.out.set_bias(0, prior_logit(PRIOR_PROBABILITY), self.frames)
 
     def forward(self, bev: Tensor) -> tuple[Tensor, Tensor]:
         """Returns logits [B, T + 1, Y, X] and flow [B, T + 1, 2, Y, X] in metres."""

@@ -9,11 +9,11 @@ from bev_perception.model.heads.attention import Attention, init_linear
 from bev_perception.model.heads.calibration import LogitCalibration
 from bev_perception.model.heads.motion import PRIOR_PROBABILITY
 from bev_perception.model.layers import (
+    CellOutput,
     ConvBnRelu,
     init_output,
     init_trunk,
     prior_logit,
-    set_bias,
     upsample_to,
 )
 
@@ -35,9 +35,10 @@ class EfficientMotionHead(nn.Module):
         in_channels: of the BEV features.
         channels: of every level.
         steps: T, predicted steps after the present one.
+        parts: see `CellOutput`.
     """
 
-    def __init__(self, in_channels: int, channels: int, steps: int) -> None:
+    def __init__(self, in_channels: int, channels: int, steps: int, parts: int = 1) -> None:
         super().__init__()
         self.frames = steps + 1
         self.down = nn.ModuleList(
@@ -46,11 +47,11 @@ class EfficientMotionHead(nn.Module):
         )
         self.blocks = nn.Sequential(*(AttentionBlock(channels) for _ in range(_BLOCKS)))
         self.trunk = SeparableConv(channels, channels)
-        self.segmentation = _Branch(in_channels, channels, self.frames)
-        self.flow = _Branch(in_channels, channels, 2 * self.frames)
+        self.segmentation = _Branch(in_channels, channels, self.frames, parts)
+        self.flow = _Branch(in_channels, channels, 2 * self.frames, parts)
         self.calibration = LogitCalibration(self.frames)
         _init(self)
-        set_bias(self.segmentation.out, 0, prior_logit(PRIOR_PROBABILITY), self.frames)
+        self.segmentation.out.set_bias(0, prior_logit(PRIOR_PROBABILITY), self.frames)
 
     def forward(self, bev: Tensor) -> tuple[Tensor, Tensor]:
         """Returns logits [B, T + 1, Y, X] and flow [B, T + 1, 2, Y, X] in metres."""
@@ -109,12 +110,12 @@ class AttentionBlock(nn.Module):
 class _Branch(nn.Module):
     """Half the channels of the trunk, at half the resolution, joined with each cell's features."""
 
-    def __init__(self, in_channels: int, channels: int, outputs: int) -> None:
+    def __init__(self, in_channels: int, channels: int, outputs: int, parts: int) -> None:
         super().__init__()
         thin = max(1, channels // 2)
         self.coarse = nn.Sequential(depthwise(channels), *_project(channels, thin))
         self.fine = _project(in_channels, thin)
-        self.out = nn.Conv2d(thin, outputs, 1)
+        self.out = CellOutput(thin, outputs, parts)
 
     def forward(self, bev: Tensor, x: Tensor) -> Tensor:
         """Returns [B, outputs, Y, X] of features [B, in_channels, Y, X] and the trunk's."""

@@ -8,11 +8,11 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from bev_perception.model.layers import (
+    CellOutput,
     ConvBnRelu,
     init_output,
     init_trunk,
     prior_logit,
-    set_bias,
 )
 
 PRIOR_PROBABILITY = 0.1
@@ -36,6 +36,12 @@ class ObjectHead(nn.Module):
 
         score = sigmoid(heatmap)^(1 - a) * sigmoid(existence)^a
 
+    Args:
+        in_channels: of the BEV features.
+        channels: of the trunk.
+        classes: K.
+        parts: see `CellOutput`.
+
     Attributes:
         OUTPUTS: names, as in `ModelOutputs`, of what `forward` returns.
     """
@@ -50,17 +56,18 @@ class ObjectHead(nn.Module):
         'existence_logits',
     )
 
-    def __init__(self, in_channels: int, channels: int, classes: int) -> None:
+    def __init__(self, in_channels: int, channels: int, classes: int, parts: int = 1) -> None:
         super().__init__()
         self.classes = classes
         self.trunk = ConvBnRelu(in_channels, channels)
-        self.out = nn.Conv2d(channels, classes + sum(BOX_CHANNELS) + EXISTENCE_CHANNELS, 1)
+        outputs = classes + sum(BOX_CHANNELS) + EXISTENCE_CHANNELS
+        self.out = CellOutput(channels, outputs, parts)
         init_trunk(self.trunk)
         init_output(self.out)
-        set_bias(self.out, 0, prior_logit(PRIOR_PROBABILITY), classes)
-        set_bias(self.out, classes + 2, PRIOR_CENTER_Z_M)
-        set_bias(self.out, classes + 3, [math.log(size) for size in PRIOR_SIZE_M])
-        set_bias(self.out, classes + sum(BOX_CHANNELS), prior_logit(PRIOR_PROBABILITY))
+        self.out.set_bias(0, prior_logit(PRIOR_PROBABILITY), classes)
+        self.out.set_bias(classes + 2, PRIOR_CENTER_Z_M)
+        self.out.set_bias(classes + 3, [math.log(size) for size in PRIOR_SIZE_M])
+        self.out.set_bias(classes + sum(BOX_CHANNELS), prior_logit(PRIOR_PROBABILITY))
 
     def forward(self, bev: Tensor) -> tuple[Tensor, ...]:
         """Returns `OUTPUTS`, shapes and units as in `ModelOutputs`; all views of one tensor."""
