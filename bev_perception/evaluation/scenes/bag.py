@@ -55,7 +55,7 @@ class BagScene:
 class OpenBag:
     """An open recording (`OpenScene`).
 
-    `problems` may grow while frame sets are read: damage is found where it is.
+    `problems` may grow while frame sets are read: what is broken is found where it is.
 
     Args:
         reader: open.
@@ -86,20 +86,16 @@ class OpenBag:
     @property
     def problems(self) -> tuple[str, ...]:
         """What could not be read and is left out, one line each."""
-        damage = [self._reader.damage] if self._reader.damage else []
-        return tuple(dict.fromkeys([*self._found, *damage]))
+        return tuple(dict.fromkeys([*self._found, *self._reader.problems]))
 
     def frame_sets(self) -> Iterator[FrameSet]:
         """Yields the frame sets in order, up to where the recording is damaged."""
         stamps = self.truth.stamps_ns
         first_ns = last_ns = None
-        try:
-            for frames in self._thinned():
-                first_ns = frames.stamp_ns if first_ns is None else min(first_ns, frames.stamp_ns)
-                last_ns = max(last_ns or 0, frames.stamp_ns)
-                yield frames
-        except BagError as error:
-            self._found.append(f'frame sets end early: {error}')
+        for frames in self._thinned():
+            first_ns = frames.stamp_ns if first_ns is None else min(first_ns, frames.stamp_ns)
+            last_ns = max(last_ns or 0, frames.stamp_ns)
+            yield frames
         if first_ns is None or last_ns is None:
             self._found.append('no frame set: no camera image could be used')
         elif last_ns < stamps[0] - _REACH_NS or first_ns > stamps[-1] + _REACH_NS:
@@ -126,6 +122,6 @@ def _opened(reader: ForgivingReader, scene: BagScene) -> OpenBag:
         )
         return OpenBag(reader, scene, rig, truth.truth, (*rig.problems, *truth.problems))
     except BagError as error:
-        if reader.damage and reader.damage not in str(error):
-            raise BagError(f'{error} ({reader.damage})') from error
+        if reader.problems:
+            raise BagError(f'{error} ({reader.problems[-1]})') from error
         raise

@@ -70,7 +70,7 @@ def read_bag_truth(
     frames, left_out = in_base_frame(found, base_frame, tree)
     problems += left_out
     if not frames:
-        why = '; '.join(problems) or 'its messages could not be read'
+        why = '; '.join(problems) or 'none of its messages can be read'
         raise BagError(f'{reader.path}: no ground truth that can be used: {why}')
     frames = merged(frames)
     if odometry_topic and any(frame.odom_T_base is None for frame in frames):

@@ -45,6 +45,9 @@ class PackedLayers(Mapping[str, TruthLayer]):
     def __getitem__(self, name: str) -> TruthLayer:
         return self.packed[name].layer()
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.packed
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.packed)
 
@@ -72,6 +75,9 @@ class LazyLayers(Mapping[str, TruthLayer]):
             made = self._make()
             self._made = PackedLayers({key: PackedLayer.of(made[key]) for key in self._names})
         return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
