@@ -113,9 +113,8 @@ class DetectionMetric:
         for name, item in self._scores(scenes).items():
             if not self._defined(name, item):
                 continue
-            curve = item.curves[ERROR_DISTANCE]
-            reached = np.arange(len(RECALL)) <= curve.last
-            precision = np.where(reached, curve.precision, np.nan)
+            precision = item.curves[ERROR_DISTANCE].precision.copy()
+            precision[np.flatnonzero(precision).max(initial=-1) + 1 :] = np.nan
             curves[f'detection/precision@2m/{name}'] = Curve(
                 RECALL, precision, 'recall', 'precision'
             )
