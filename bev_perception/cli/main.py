@@ -21,6 +21,7 @@ class Command:
 
 COMMANDS = {
     'replay': Command('bev_perception.cli.replay', 'run a recording through the pipeline'),
+    'evaluate': Command('bev_perception.cli.evaluate', 'score models on recordings and data sets'),
     'rig': Command('bev_perception.cli.rig', 'make rig files'),
     'export': Command('bev_perception.cli.export', 'write a model as an ONNX file'),
     'import': Command('bev_perception.cli.import_weights', "take over others' published weights"),

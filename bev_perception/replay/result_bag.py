@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from bev_perception.replay.result_messages import (
     objects_from_msg,
 )
 
+MODEL_INFO = 'bev_perception/msg/ModelInfo'
 RESULT_TYPES = {
     'objects': 'bev_perception/msg/BevObjectArray',
     'occupancy_sequence': 'bev_perception/msg/OccupancySequence',
@@ -37,6 +39,16 @@ def frames_from_bag(reader: BagReader) -> Iterator[BevFrame]:
         BagError: a needed topic was not recorded, or by several nodes.
         ConfigError: a grid is not one of the node's.
     """
+    for frame, _ in published_frames(reader):
+        yield frame
+
+
+def published_frames(reader: BagReader) -> Iterator[tuple[BevFrame, int]]:
+    """Yields what `frames_from_bag` does, with the time at which the last part was recorded.
+
+    In nanoseconds on the clock of the recorder: that of the images' stamps, live and in a replay
+    whose recorder uses simulated time.
+    """
     topics = _result_topics(reader)
     waiting: dict[int, dict[str, Any]] = defaultdict(dict)
     for message in reader.messages(topics):
@@ -44,7 +56,50 @@ def frames_from_bag(reader: BagReader) -> Iterator[BevFrame]:
         stamp_ns = stamp_to_ns(decoded.header.stamp)
         waiting[stamp_ns][topics[message.topic]] = decoded
         if len(waiting[stamp_ns]) == len(RESULT_TYPES):
-            yield _frame(reader, stamp_ns, waiting.pop(stamp_ns))
+            yield _frame(reader, stamp_ns, waiting.pop(stamp_ns)), message.log_ns
+
+
+@dataclass(frozen=True)
+class RecordedModel:
+    """The model behind a result bag (`ModelInfo`).
+
+    Attributes:
+        model_id: name and content hash.
+        trained: False for seeded weights.
+        training: what it was trained on.
+        object_classes: in the order of their indices.
+        time_step_s: between predicted steps.
+        horizon_steps: how many there are.
+    """
+
+    model_id: str
+    trained: bool
+    training: str
+    object_classes: tuple[str, ...]
+    time_step_s: float
+    horizon_steps: int
+
+
+def model_info_from_bag(reader: BagReader) -> RecordedModel:
+    """Returns the model behind an open result bag.
+
+    Raises:
+        BagError: it was not recorded.
+    """
+    topics = [t.name for t in reader.topics() if t.type == MODEL_INFO]
+    for message in reader.messages(topics):
+        info = reader.decode(message)
+        return RecordedModel(
+            model_id=str(info.model_id),
+            trained=bool(info.trained),
+            training=str(info.training),
+            object_classes=tuple(str(name) for name in info.object_classes),
+            time_step_s=duration_s(info.time_step),
+            horizon_steps=int(info.horizon_steps),
+        )
+    raise BagError(
+        f'{reader.path}: no {MODEL_INFO} was recorded; record ~/model_info, which is latched, too'
+    )
 
 
 def _result_topics(reader: BagReader) -> dict[str, str]:
