@@ -95,7 +95,8 @@ def main(args: argparse.Namespace) -> int:
     if args.compare is not None:
         if args.data:
             raise ConfigError('--compare takes two folders of earlier evaluations and no data')
-        compare_stored(*args.compare, args.out, bootstrap, command, say)
+        first, second = args.compare
+        compare_stored(first, second, args.out, bootstrap, command, say)
         return 0
     request = Request(
         data=tuple(args.data),

@@ -130,7 +130,7 @@ def _live(
     say: Say,
 ) -> list[Predictor]:
     """Returns recordings of the real node on all scenes, for every model."""
-    bags = []
+    bags: list[tuple[str, Path]] = []
     for scene in (scene for part in data for scene in part.scenes):
         if not isinstance(scene, BagScene):
             raise ConfigError(f'--live plays recordings; {scene.name} is none')

@@ -67,7 +67,8 @@ class PredictionStore:
         with zipfile.ZipFile(self.path) as archive:
             content = pickle.load(io.BytesIO(archive.read(str(stamp_ns))))
         frame = BevFrame(**content)
-        return replace(frame, **{name: _to_share(getattr(frame, name)) for name in _SHARES})
+        shares: dict[str, Any] = {name: _to_share(getattr(frame, name)) for name in _SHARES}
+        return replace(frame, **shares)
 
 
 def _to_bytes(share: NDArray[np.float32] | None) -> NDArray[np.uint8] | None:

@@ -30,7 +30,7 @@ class ScoringOptions:
     """
 
     every_s: float = 0.5
-    tolerance_s: float = 0.06
+    tolerance_s: float = 0.15
 
 
 @dataclass(frozen=True, eq=False)

@@ -252,7 +252,7 @@ def test_jpeg_is_that_of_the_codec_and_keeps_colours_apart() -> None:
     for strength in STRENGTHS:
         assert np.abs(jpeg(rgb, strength, VIEW).astype(int) - rgb).max() < 25
     _, data = cv2.imencode('.jpg', street()[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 15])
-    expected = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    expected = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
     assert np.array_equal(jpeg(street(), 2, VIEW), expected)
 
 

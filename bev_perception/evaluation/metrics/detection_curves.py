@@ -58,7 +58,7 @@ def operating_curve(found: NDArray[np.bool_], score: FloatArray, truths: int) ->
 def average_precision(curve: OperatingCurve) -> float:
     """Returns AP in [0, 1]: the mean of what precision is above 0.1, at recalls above 0.1."""
     above = np.maximum(curve.precision[_FIRST:] - _MIN_PRECISION, 0.0)
-    return float(above.mean() / (1.0 - _MIN_PRECISION))
+    return float((above / (1.0 - _MIN_PRECISION)).mean())
 
 
 def mean_error(error: FloatArray, score: FloatArray, curve: OperatingCurve) -> float:

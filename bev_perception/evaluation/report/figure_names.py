@@ -53,6 +53,10 @@ _EXPLAINED = (
 )
 
 
+# Lines break after the dot.
+SEPARATOR = '\N{NO-BREAK SPACE}· '
+
+
 @dataclass(frozen=True)
 class FigureName:
     """The parts of 'family/group/item'.
@@ -82,11 +86,13 @@ def family_title(family: str) -> str:
 
 
 def figure_title(name: str) -> str:
-    """Returns a short title: 'NDS', 'AP@2m · car', 'IoU · long · vehicle'."""
+    """Returns a short title: 'NDS', 'AP@2m · car', 'IoU · long · vehicle', 'VPQ · long'."""
     family, *rest = name.split('/')
     if family in ('iou', 'future_iou'):
         rest = ['Future IoU' if family == 'future_iou' else 'IoU', *rest]
-    return ' · '.join(spaced(part) for part in rest or [family])
+    elif len(rest) > 1 and not rest[-1].islower() and '/'.join(rest[:-1]).islower():
+        rest = [rest[-1], *rest[:-1]]
+    return SEPARATOR.join(spaced(part) for part in rest or [family])
 
 
 def explanation(name: str) -> str:

@@ -86,6 +86,7 @@ def _contents(evaluation: Evaluation) -> Mapping[str, object]:
         'problems': scene_problems(evaluation.runs),
         'conditions': len({run.condition for run in perturbed_runs(evaluation)}),
         'tiles': tiles(runs),
+        'has_intervals': any(f.low is not None for r in runs for f in r.run.figures.values()),
         'comparisons': comparison_views(evaluation.comparisons, runs),
         'robustness': robustness_tables(evaluation, runs),
         'across': across_table(runs),

@@ -97,32 +97,45 @@ def _run_to_json(run: RunResult) -> dict[str, Any]:
         'trained_on': run.trained_on,
         'data': run.data,
         'condition': run.condition,
-        'figures': _figures_to_json(run.figures),
+        'figures': {name: vars(figure) for name, figure in run.figures.items()},
         'curves': {name: vars(curve) for name, curve in run.curves.items()},
         'confusions': {name: vars(table) for name, table in run.confusions.items()},
-        'scenes': [_scene_to_json(scene) for scene in run.scenes],
+        'scenes': [_scene_to_json(scene, run.figures) for scene in run.scenes],
     }
 
 
 def _run_from_json(content: Mapping[str, Any]) -> RunResult:
+    figures = {name: Estimate(**figure) for name, figure in content['figures'].items()}
     return RunResult(
         content['model'],
         content['trained_on'],
         content['data'],
         content['condition'],
-        _figures_from_json(content['figures']),
+        figures,
         {name: _curve_from_json(curve) for name, curve in content['curves'].items()},
         {name: _confusion_from_json(table) for name, table in content['confusions'].items()},
-        tuple(_scene_from_json(scene) for scene in content['scenes']),
+        tuple(_scene_from_json(scene, figures) for scene in content['scenes']),
     )
 
 
-def _figures_to_json(figures: Mapping[str, Estimate]) -> dict[str, Any]:
-    return {name: vars(estimate) for name, estimate in figures.items()}
+def _short(figure: Estimate, whole: Estimate | None) -> Any:
+    """Returns the value alone where the figure of the whole run says the rest."""
+    if whole is not None and figure == _plain(figure.value, whole):
+        return figure.value
+    return vars(figure)
 
 
-def _figures_from_json(content: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {name: Estimate(**estimate) for name, estimate in content.items()}
+def _unshort(content: Any, whole: Estimate | None) -> Estimate:
+    if isinstance(content, Mapping):
+        return Estimate(**content)
+    if whole is None:
+        raise ValueError('a figure of a scene that its run does not have')
+    return _plain(content, whole)
+
+
+def _plain(value: float | None, like: Estimate) -> Estimate:
+    """Returns a figure without an interval."""
+    return Estimate(value, None, None, like.better, like.unit)
 
 
 def _curve_from_json(content: Mapping[str, Any]) -> Curve:
@@ -136,17 +149,17 @@ def _confusion_from_json(content: Mapping[str, Any]) -> Confusion:
     return Confusion(truth, predicted, counts)
 
 
-def _scene_to_json(scene: SceneResult) -> dict[str, Any]:
+def _scene_to_json(scene: SceneResult, whole: Mapping[str, Estimate]) -> dict[str, Any]:
     return {
         **vars(scene.info),
         'frames': scene.frames,
         'problems': scene.problems,
-        'figures': _figures_to_json(scene.figures),
+        'figures': {name: _short(f, whole.get(name)) for name, f in scene.figures.items()},
         'notes': _notes_to_json(scene.notes),
     }
 
 
-def _scene_from_json(content: Mapping[str, Any]) -> SceneResult:
+def _scene_from_json(content: Mapping[str, Any], whole: Mapping[str, Estimate]) -> SceneResult:
     info = SceneInfo(
         content['name'], content['source'], tuple(content['cameras']), content['duration_s']
     )
@@ -154,7 +167,7 @@ def _scene_from_json(content: Mapping[str, Any]) -> SceneResult:
         info,
         content['frames'],
         _notes_from_json(content['notes']),
-        _figures_from_json(content['figures']),
+        {name: _unshort(f, whole.get(name)) for name, f in content['figures'].items()},
         tuple(content['problems']),
     )
 

@@ -28,9 +28,9 @@ def number_text(value: float | None, unit: str = '') -> str:
 
 
 def change_text(change: float | None, unit: str = '') -> str:
-    """Returns a difference with its sign."""
+    """Returns a difference with its sign; none for what is 0 as it is written."""
     text = number_text(change, unit)
-    return f'+{text}' if change is not None and change > 0 and _has_digit(text) else text
+    return f'+{text}' if change is not None and change > 0 and text.strip('0.') else text
 
 
 def interval_text(low: float | None, high: float | None, unit: str = '') -> str:

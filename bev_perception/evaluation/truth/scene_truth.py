@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.evaluation.truth.frame import FloatArray, TruthFrame, TruthObjects, stamps_of
-from bev_perception.geometry.pose import invert, wrap_angle
+from bev_perception.geometry.pose import interpolate, invert, wrap_angle
 from bev_perception.units import NS_PER_S
 
 
@@ -42,6 +42,24 @@ class SceneTruth:
         index = int(np.argmin(np.abs(self._stamps - stamp_ns)))
         away_ns = abs(int(self._stamps[index]) - stamp_ns)
         return self.frames[index] if away_ns <= round(tolerance_s * NS_PER_S) else None
+
+    def pose_at(self, stamp_ns: int) -> FloatArray | None:
+        """Returns the ego pose [4, 4] at an instant, between frames interpolated; None if unknown.
+
+        Between frames the vehicle goes straight from one pose to the other.
+        """
+        after = int(np.searchsorted(self._stamps, stamp_ns))
+        if after < len(self._stamps) and self._stamps[after] == stamp_ns:
+            return self.frames[after].odom_T_base
+        if after in (0, len(self._stamps)):
+            return None
+        old, new = self.frames[after - 1], self.frames[after]
+        if old.odom_T_base is None or new.odom_T_base is None:
+            return None
+        if new.stamp_ns - old.stamp_ns > self._max_gap_ns:
+            return None
+        share = (stamp_ns - old.stamp_ns) / (new.stamp_ns - old.stamp_ns)
+        return np.asarray(interpolate(old.odom_T_base, new.odom_T_base, share))
 
     def objects_at(self, stamp_ns: int, in_base_of: TruthFrame) -> TruthObjects | None:
         """Returns the objects at any instant, in the base frame of a frame of this scene.

@@ -15,7 +15,7 @@ from bev_perception.evaluation.report.charts.svg import Svg, element
 FloatArray = NDArray[np.float64]
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 10.0, 40.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 12.0, 10.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,12 @@ class Axis:
 
     @classmethod
     def around(cls, values: FloatArray, label: str, most_ticks: int = 5) -> Axis:
-        """Returns an axis that holds all finite values; shares get 0..1, other ones begin at 0.
-
-        An axis is not drawn to 0 when its values are all in the far end.
-        """
+        """Returns an axis that holds all finite values, and 0 unless they are all far from it."""
         finite = values[np.isfinite(values)]
         if not finite.size:
             return cls(0.0, 1.0, (0.0, 0.5, 1.0), label)
         low, high = float(finite.min()), float(finite.max())
-        if low >= 0 and low < 0.5 * high:
+        if 0 <= low < 0.75 * high:
             low = 0.0
         if high <= low:
             low, high = (0.0, high) if high > 0 else (low, low + 1.0)

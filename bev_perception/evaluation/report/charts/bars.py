@@ -33,7 +33,7 @@ def interval_bar(
         parts.append(element('rect', x=start, y=3, width=stop - start, height=8, class_='fill'))
         if low is not None and high is not None:
             parts.append(_whisker(place(low), place(high)))
-    return picture(_WIDTH, _HEIGHT, '', *parts, class_=f'bar c{color}')
+    return picture(_WIDTH, _HEIGHT, '', *parts, class_=f'bar c{color}', stretch=True)
 
 
 def change_bar(

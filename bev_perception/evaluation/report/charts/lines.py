@@ -35,19 +35,25 @@ class Line:
 
 
 def line_chart(
-    lines: Sequence[Line], x_label: str, y_label: str, title: str, diagonal: bool = False
+    lines: Sequence[Line],
+    beside: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    title: str,
+    diagonal: bool = False,
 ) -> Svg:
     """Returns a chart of lines; the axes are shares when both are within 0..1.
 
     Args:
         lines: drawn in order.
+        beside: of all charts that shall have the same axes, those of this one among them.
         x_label: with unit.
         y_label: with unit.
         title: for those who do not see the picture.
         diagonal: whether to draw where both axes are equal.
     """
-    x = np.concatenate([line.x for line in lines]) if lines else np.zeros(0)
-    y = np.concatenate([line.y for line in lines]) if lines else np.zeros(0)
+    x = np.concatenate([line.x for line in beside])
+    y = np.concatenate([line.y for line in beside])
     if _is_share(x) and _is_share(y):
         plane = Plane(Axis.share(x_label), Axis.share(y_label), _WIDTH, _HEIGHT)
     else:

@@ -10,7 +10,7 @@ from bev_perception.evaluation.report.figure_names import all_names, headline_na
 from bev_perception.evaluation.report.runs import NamedRun, data_names
 from bev_perception.evaluation.report.views.cells import Cell, Heading, figure_cell, heading
 
-_BY_CLASS = r'iou/long/.+'
+_BY_CLASS = r'iou/(long|model)/[^/]+'
 
 
 @dataclass(frozen=True)

@@ -138,18 +138,19 @@ def heading(name: str, runs: Iterable[NamedRun], title: str = '') -> Heading:
 def best_runs(name: str, runs: Sequence[NamedRun]) -> frozenset[str]:
     """Returns the letters of the runs with the best value of a figure over each data set.
 
-    Where only one run has a value, or all have the same, none is best.
+    Values that are written alike are equally good. Where only one run has a value, or all are
+    alike, none is best.
     """
     best: set[str] = set()
     for data in data_names(runs):
-        known: dict[str, float] = {}
-        sign = 1.0
+        known: dict[str, tuple[float, str]] = {}
         for run in on_data(runs, data):
             estimate = run.run.figures.get(name)
             if estimate is not None and estimate.value is not None and defined(estimate.value):
                 sign = 1.0 if estimate.better == 'higher' else -1.0
-                known[run.key] = sign * estimate.value
-        if len(set(known.values())) > 1:
-            most = max(known.values())
-            best |= {key for key, value in known.items() if value == most}
+                text = number_text(estimate.value, estimate.unit)
+                known[run.key] = sign * estimate.value, text
+        if len({text for _, text in known.values()}) > 1:
+            _, most = max(known.values())
+            best |= {key for key, (_, text) in known.items() if text == most}
     return frozenset(best)

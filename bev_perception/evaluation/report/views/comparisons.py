@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,9 +60,10 @@ class ComparisonView:
     Attributes:
         first, second: titles.
         first_run, second_run: runs of these titles; None when the page does not show them.
-        better, worse: significant differences, the greatest first.
-        headline: headline figures without a significant difference.
-        others: the rest.
+        counts: figures by verdict.
+        headline: headline figures, whatever their verdict.
+        worse, better: other significant differences, the greatest first.
+        calm: the rest.
         frames: where they differ most.
     """
 
@@ -69,10 +71,11 @@ class ComparisonView:
     second: str
     first_run: NamedRun | None
     second_run: NamedRun | None
-    better: tuple[DifferenceRow, ...]
-    worse: tuple[DifferenceRow, ...]
+    counts: Mapping[str, int]
     headline: tuple[DifferenceRow, ...]
-    others: tuple[DifferenceRow, ...]
+    worse: tuple[DifferenceRow, ...]
+    better: tuple[DifferenceRow, ...]
+    calm: tuple[DifferenceRow, ...]
     frames: tuple[DifferingFrame, ...]
 
 
@@ -86,23 +89,23 @@ def comparison_views(
 def _view(comparison: Comparison, runs: Sequence[NamedRun]) -> ComparisonView:
     headings = {d.name: heading(d.name, runs) for d in comparison.differences}
     extents = _extents(comparison.differences, headings)
-    rows = [_row(d, headings[d.name], extents) for d in comparison.differences]
-    rows.sort(
-        key=lambda row: -_strength(row.difference, extents[headings[row.difference.name].unit])
+    rows = {d.name: _row(d, headings[d.name], extents) for d in comparison.differences}
+    headline = [rows.pop(name) for name in headline_names([r.run for r in runs]) if name in rows]
+    strongest = sorted(
+        rows.values(), key=lambda row: -_strength(row.difference, extents[row.heading.unit])
     )
-    headlines = headline_names([run.run for run in runs])
-    calm = [row for row in rows if row.difference.verdict in ('same', 'n/a')]
-    calm.sort(key=lambda row: list(headings).index(row.difference.name))
+    verdicts = Counter(difference.verdict for difference in comparison.differences)
     by_title = {run.title: run for run in runs}
     return ComparisonView(
         comparison.first,
         comparison.second,
         by_title.get(comparison.first),
         by_title.get(comparison.second),
-        tuple(row for row in rows if row.difference.verdict == 'better'),
-        tuple(row for row in rows if row.difference.verdict == 'worse'),
-        tuple(row for row in calm if row.difference.name in headlines),
-        tuple(row for row in calm if row.difference.name not in headlines),
+        {verdict: verdicts[verdict] for verdict in ('better', 'worse', 'same', 'n/a')},
+        tuple(headline),
+        tuple(row for row in strongest if row.difference.verdict == 'worse'),
+        tuple(row for row in strongest if row.difference.verdict == 'better'),
+        tuple(row for row in rows.values() if row.difference.verdict in ('same', 'n/a')),
         tuple(_frame(*frame) for frame in comparison.frames),
     )
 

@@ -11,7 +11,12 @@ import numpy as np
 from bev_perception.evaluation.metric import Curve
 from bev_perception.evaluation.report.charts.lines import Line, line_chart
 from bev_perception.evaluation.report.charts.svg import Svg
-from bev_perception.evaluation.report.figure_names import families, family_title, spaced
+from bev_perception.evaluation.report.figure_names import (
+    SEPARATOR,
+    families,
+    family_title,
+    spaced,
+)
 from bev_perception.evaluation.report.runs import COLORS, NamedRun, data_names, on_data
 
 _LINES_PER_CHART = 6
@@ -74,38 +79,53 @@ def chart_groups(runs: Sequence[NamedRun]) -> tuple[ChartGroup, ...]:
 
 def _group(prefix: str, data: str, names: Sequence[str], runs: Sequence[NamedRun]) -> ChartGroup:
     drawn = [n for n in names if any(_has_points(run.run.curves.get(n)) for run in runs)]
-    undefined = tuple(spaced(n.rpartition('/')[2]) for n in names if n not in drawn)
+    undefined = tuple(spaced(_last(name)) for name in names if name not in drawn)
     with_curves = [run for run in runs if any(name in run.run.curves for name in drawn)]
     legend: tuple[LegendEntry, ...] = ()
     if len(with_curves) == 1 and 1 < len(drawn) <= _LINES_PER_CHART and _alike(drawn, with_curves):
         charts = [_chart_of_run(prefix, drawn, with_curves[0])]
     else:
-        charts = [_chart_of_name(name, with_curves) for name in drawn]
+        charts = _charts_of_names(drawn, with_curves)
         if len(with_curves) > 1:
-            legend = tuple(
-                LegendEntry(f'{run.key} {run.run.model}', run.color) for run in with_curves
-            )
-    title = ' · '.join([family_title(prefix.split('/')[0]), *map(spaced, prefix.split('/')[1:])])
+            legend = tuple(LegendEntry(_label(run), run.color) for run in with_curves)
+    parts = prefix.split('/')
+    title = SEPARATOR.join([family_title(parts[0]), *map(spaced, parts[1:])])
     return ChartGroup(title, data, legend, tuple(charts), undefined, len(charts) <= _OPEN_UP_TO)
 
 
 def _chart_of_run(prefix: str, names: Sequence[str], run: NamedRun) -> Chart:
-    curves = {name.rpartition('/')[2]: run.run.curves[name] for name in names}
     lines = [
-        Line(spaced(label), index % COLORS, *_points(curve))
-        for index, (label, curve) in enumerate(curves.items())
+        Line(spaced(_last(name)), index % COLORS, *_points(run.run.curves[name]))
+        for index, name in enumerate(names)
     ]
-    first = next(iter(curves.values()))
-    svg = line_chart(lines, first.x_label, first.y_label, prefix, _is_diagonal(prefix))
+    first = run.run.curves[names[0]]
+    svg = line_chart(lines, lines, first.x_label, first.y_label, prefix, _is_diagonal(prefix))
     return Chart('', svg, tuple(LegendEntry(line.label, line.color) for line in lines))
 
 
-def _chart_of_name(name: str, runs: Sequence[NamedRun]) -> Chart:
-    own = [run for run in runs if _has_points(run.run.curves.get(name))]
-    lines = [Line(f'{r.key} {r.run.model}', r.color, *_points(r.run.curves[name])) for r in own]
-    first = own[0].run.curves[name]
-    svg = line_chart(lines, first.x_label, first.y_label, name, _is_diagonal(name))
-    return Chart(spaced(name.rpartition('/')[2]), svg, ())
+def _charts_of_names(names: Sequence[str], runs: Sequence[NamedRun]) -> list[Chart]:
+    """Returns one chart per name; those with the same labels have the same axes."""
+    lines: dict[str, list[Line]] = {}
+    labels: dict[str, tuple[str, str]] = {}
+    for name in names:
+        own = [run for run in runs if _has_points(run.run.curves.get(name))]
+        lines[name] = [Line(_label(r), r.color, *_points(r.run.curves[name])) for r in own]
+        first = own[0].run.curves[name]
+        labels[name] = first.x_label, first.y_label
+    charts = []
+    for name in names:
+        beside = [line for n in names if labels[n] == labels[name] for line in lines[n]]
+        svg = line_chart(lines[name], beside, *labels[name], name, _is_diagonal(name))
+        charts.append(Chart(spaced(_last(name)), svg, ()))
+    return charts
+
+
+def _label(run: NamedRun) -> str:
+    return f'{run.key} {run.run.model}'
+
+
+def _last(name: str) -> str:
+    return name.rpartition('/')[2]
 
 
 def _points(curve: Curve) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bev_perception.evaluation.report.figure_names import (
+    SEPARATOR,
     FigureName,
     all_names,
     families,
@@ -93,6 +94,11 @@ class Family:
     title: str
     parts: tuple[DataFigures, ...]
 
+    @property
+    def narrow(self) -> bool:
+        """Whether no part has a table by class."""
+        return all(part.by_class is None for part in self.parts)
+
 
 def figure_families(runs: Sequence[NamedRun]) -> tuple[Family, ...]:
     """Returns all families that some run has figures of."""
@@ -144,7 +150,7 @@ def _figure_row(name: str, runs: Sequence[NamedRun]) -> FigureRow:
     best = best_runs(name, runs)
     cells = (figure_cell(r.run.figures.get(name), name, r.key, r.key in best) for r in runs)
     parts = FigureName.parse(name)
-    title = ' · '.join(spaced(part) for part in (parts.group, parts.item) if part)
+    title = SEPARATOR.join(spaced(part) for part in (parts.group, parts.item) if part)
     return FigureRow(heading(name, runs, title), tuple(cells))
 
 
@@ -167,13 +173,15 @@ def _class_table(cells: Mapping[str, tuple[str, str]], runs: Sequence[NamedRun])
         lines = (
             RunRow(
                 run,
-                tuple(
-                    figure_cell(run.run.figures.get(n), n, run.key, run.key in best.get(n, ()))
-                    for n in found
-                ),
+                tuple(_cell_of(run, n, best.get(n, frozenset())) for n in found),
             )
             for run in runs
         )
         table.append(ClassRow(Heading(spaced(row)), tuple(lines)))
     headings = tuple(column_heading(column) for column in columns)
     return ClassTable(headings, tuple(table), len(columns) <= _NOTES_UP_TO_COLUMNS)
+
+
+def _cell_of(run: NamedRun, name: str, best: frozenset[str]) -> Cell:
+    """Returns the cell of a run in a column whose heading names the unit."""
+    return figure_cell(run.run.figures.get(name), name, run.key, run.key in best, show_unit=False)

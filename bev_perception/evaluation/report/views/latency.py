@@ -74,7 +74,7 @@ def _view(timing: Timing) -> LatencyView:
     ]
     return LatencyView(
         condition_title(timing.model, timing.data, timing.condition),
-        'image stamp to published result' if timing.live else 'the whole step, offline',
+        'Image stamp to published result' if timing.live else 'Whole step, offline',
         whole.frames,
         duration_text(timing.recording_s),
         duration_text(timing.wall_s),

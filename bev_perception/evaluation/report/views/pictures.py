@@ -13,10 +13,10 @@ from bev_perception.evaluation.report.numbers import number_text
 from bev_perception.evaluation.results import FramePicture, PictureKind
 
 _TITLES: dict[PictureKind, str] = {
-    'worst': 'Worst frames',
-    'median': 'Median frames',
-    'best': 'Best frames',
-    'differs': 'Frames where the models differ most',
+    'worst': 'worst',
+    'median': 'median',
+    'best': 'best',
+    'differs': 'models differ',
 }
 MAX_PICTURES = 60
 _KEPT_BYTES = 300_000
@@ -30,14 +30,15 @@ class PictureView:
 
     Attributes:
         anchor: to link to.
-        run, scene: what it is of.
+        kind: why it is shown, for people.
+        scene: name.
         stamp_ns: of the frame.
         score: as text.
         uri: the picture itself; empty when it cannot be read.
     """
 
     anchor: str
-    run: str
+    kind: str
     scene: str
     stamp_ns: int
     score: str
@@ -46,29 +47,27 @@ class PictureView:
 
 @dataclass(frozen=True)
 class PictureGroup:
-    """Pictures that are shown for the same reason."""
+    """Pictures of one run: worst ones, then median ones, then best ones."""
 
     title: str
     pictures: tuple[PictureView, ...]
 
 
 def picture_groups(pictures: Sequence[FramePicture]) -> tuple[PictureGroup, ...]:
-    """Returns the first `MAX_PICTURES` pictures by reason."""
-    views = [
-        (picture.kind, _view(index, picture))
-        for index, picture in enumerate(pictures[:MAX_PICTURES])
-    ]
-    groups = (
-        PictureGroup(title, tuple(view for other, view in views if other == kind))
-        for kind, title in _TITLES.items()
+    """Returns the first `MAX_PICTURES` pictures by run and reason."""
+    shown = list(enumerate(pictures[:MAX_PICTURES]))
+    kinds = list(_TITLES)
+    shown.sort(key=lambda row: kinds.index(row[1].kind))
+    return tuple(
+        PictureGroup(run, tuple(_view(index, p) for index, p in shown if p.run == run))
+        for run in dict.fromkeys(picture.run for picture in pictures[:MAX_PICTURES])
     )
-    return tuple(group for group in groups if group.pictures)
 
 
 def _view(index: int, picture: FramePicture) -> PictureView:
     return PictureView(
         f'frame-{index}',
-        picture.run,
+        _TITLES[picture.kind],
         picture.scene,
         picture.stamp_ns,
         number_text(picture.score),

@@ -19,7 +19,8 @@ from bev_perception.evaluation.report.views.cells import (
 from bev_perception.evaluation.results import Evaluation, RunResult
 from bev_perception.evaluation.robustness.drops import Drop, GroupMean
 
-_MOST_COLUMNS = 14
+_MOST_COLUMNS = 10
+_FEWEST_FIGURES = 3
 _OPEN_UP_TO = 30
 
 
@@ -105,17 +106,18 @@ class RobustnessTable:
 def robustness_tables(
     evaluation: Evaluation, runs: Sequence[NamedRun]
 ) -> tuple[RobustnessTable, ...]:
-    """Returns one table per data set, or per model where it would become too wide."""
+    """Returns one table per data set with as many figures as fit, or one per model."""
     found = perturbed_by_model(evaluation)
     tables = []
     for data in dict.fromkeys(group.data for group in found):
         of_data = [group for group in found if group.data == data]
         names = headline_names([group.clean for group in of_data if group.clean is not None])
         subjects = [Subject(group, runs, names) for group in of_data]
-        if len(names) * len(subjects) <= _MOST_COLUMNS:
-            tables.append(_table(data, subjects, names, runs))
+        shown = _MOST_COLUMNS // len(subjects)
+        if shown >= _FEWEST_FIGURES or len(subjects) == 1:
+            tables.append(_table(data, subjects, names[:shown], runs))
         else:
-            tables += [_table(data, [subject], names, runs) for subject in subjects]
+            tables += [_table(data, [s], names[:_MOST_COLUMNS], runs) for s in subjects]
     return tuple(tables)
 
 
