@@ -128,7 +128,7 @@ def test_records_survive_storage(tmp_path: Path) -> None:
 def test_numbers_are_written_exactly(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     place = tuple(rng.normal(0.0, 100.0, 3).tolist())
-    detection, _ = written(tmp_path, record_of(moved(CAR, center_m=place), pose=np.eye(4)))
+    detection, _ = written(tmp_path, record_of(replace(CAR, center_m=place), pose=np.eye(4)))
     assert detection['results']['sample'][0]['translation'] == list(place)
 
 
