@@ -38,7 +38,10 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['bev_perception', 'bev_perception.*']),
-    package_data={'bev_perception.ops.bev_pool': ['*.cu']},
+    package_data={
+        'bev_perception.evaluation.report': ['templates/*'],
+        'bev_perception.ops.bev_pool': ['*.cu'],
+    },
     data_files=data_files(),
     install_requires=[
         'numpy>=1.21',
@@ -53,6 +56,7 @@ setup(
     extras_require={
         'cluster': ['ray>=2.40'],
         'export': ['onnx>=1.17', 'onnxscript>=0.5'],
+        'report': ['jinja2>=3.1'],
         # One of the two: that of the CUDA release that torch.version.cuda names.
         'cuda': ['cupy-cuda13x>=13.6,<15'],
         'cuda12': ['cupy-cuda12x>=13.3,<15'],
