@@ -174,7 +174,8 @@ def test_a_jittering_recording_does_not_double_the_age() -> None:
 
 
 def test_old_images_do_not_cross_a_time_jump_and_gaps_stay() -> None:
-    frames = [*series(4), *(replace(f, epoch=1) for f in series(4))]
+    again = [frame_at(i, START_NS + (i + 5) * S // 10, epoch=1) for i in range(4)]
+    frames = [*series(4), *again]
     frames[3] = without(frames[3], 'front')
     made = list(CamerasMisstamped(('front',), 0.1).apply(iter(frames)))
     states = [sample_of(f, 'front').state for f in made]

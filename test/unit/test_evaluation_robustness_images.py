@@ -21,7 +21,7 @@ from bev_perception.evaluation.robustness.images.corruption import (
     ImagesCorrupted,
     raw_image,
 )
-from bev_perception.evaluation.robustness.images.fog import fog
+from bev_perception.evaluation.robustness.images.fog import background_distance_m, fog
 from bev_perception.evaluation.robustness.images.sensor import exposed, low_light, noise
 from bev_perception.evaluation.robustness.images.soiling import lens_dirt, soiling_masks
 from bev_perception.evaluation.robustness.images.view import Image, View
@@ -275,6 +275,21 @@ def test_fog_follows_the_distance_of_the_ground(strength: int, visibility_m: flo
         through = np.exp(-2.996 * away_m / visibility_m)
         expected = 40.0 * through + airlight * (1.0 - through)
         assert np.abs(found[row, column] - expected).max() < 2.5, (row, column)
+
+
+def test_distances_of_an_all_around_lens() -> None:
+    """Straight up there is no end; the ground is 2 m below, the background 40 m around."""
+    wide = level_camera(400, 400, 120.0, position_m=(0.0, 0.0, 2.0), wide=True)
+    found = background_distance_m(wide)
+    assert found.shape == (50, 50)
+    for row, column in ((25, 25), (3, 25), (12, 20), (30, 40), (48, 25), (25, 2), (40, 10)):
+        right, down = (8 * i + 3.5 - 199.5 for i in (column, row))
+        angle = np.hypot(right, down) / 120.0
+        up = -np.sin(angle) * down / np.hypot(right, down)
+        expected = 40.0 / np.sqrt(1.0 - up**2)
+        if up < 0.0:
+            expected = min(expected, 2.0 / -up)
+        assert found[row, column] == pytest.approx(expected, rel=1e-6)
 
 
 def test_fog_needs_no_ground_and_bears_all_around_lenses() -> None:

@@ -30,7 +30,7 @@ MAX_CAMERAS_FOR_ALL_PAIRS = 6
 
 _LATE_DEADLINES = (0.5, 3.0)
 _CLOCK_OFF_S = (0.1, 0.2, 0.5)
-_FROZEN_AFTER_S = 1.0
+_FROZEN_AFTER_S = 0.2
 _CALIBRATION_OFF: dict[Quantity, tuple[float, ...]] = {
     'pitch': (0.5, 1.0, 2.0),
     'yaw': (0.5, 1.0, 2.0),
