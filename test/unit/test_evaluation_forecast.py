@@ -175,7 +175,7 @@ def test_paths_that_end_early_go_on() -> None:
 
 def test_other_steps_are_interpolated() -> None:
     coarse = trajectory(AHEAD[::2], time_step_s=1.0)
-    later = trajectory(AHEAD[1:], start_offset_s=0.5)
+    later = trajectory(AHEAD[2:], start_offset_s=1.0)
     for path in (coarse, later):
         assert figures(SCENE, [detected(AHEAD[0], [path])])['minADE'] == 0.0
 
@@ -196,6 +196,33 @@ def test_what_of_the_horizon_is_known() -> None:
     assert np.isnan(curve.y[2:]).all()
 
 
+def test_frames_near_the_end_do_not_count_in_epa() -> None:
+    """A false alarm in a frame whose horizon is not known whole costs nothing."""
+    metric, right = ForecastMetric(PREDICTS), detected(AHEAD[0], [trajectory(AHEAD)])
+    records = []
+    for scene, objects in ((SCENE, (right,)), (driving([AHEAD], frames=3), (detected((0, 0)),))):
+        frame = ScoredFrame(bev_frame(GRID, objects=objects), scene.frames[0], scene)
+        record = metric.score(frame)
+        assert record is not None
+        records.append(record)
+    assert metric.summarise([records])['forecast/EPA'].value == 1.0
+
+
+def test_curves_of_the_most_probable_and_the_best_mode() -> None:
+    modes = [
+        trajectory([AHEAD[0], *((x, y + error) for x, y in AHEAD[1:])], probability)
+        for error, probability in ((3.0, 0.5), (1.0, 0.3), (2.0, 0.2))
+    ]
+    metric = ForecastMetric(PREDICTS)
+    objects = (detected(AHEAD[0], modes, velocity=(4.0, 0.0)),)
+    record = metric.score(ScoredFrame(bev_frame(GRID, objects=objects), SCENE.frames[0], SCENE))
+    assert record is not None
+    curves = metric.curves([[record]])
+    for name, expected in (('most probable', 3.0), ('best of all modes', 1.0)):
+        assert curves[f'forecast/displacement/{name}'].y.tolist() == [expected] * STEPS
+    assert curves['forecast/displacement/constant velocity'].y.tolist() == [0.0] * STEPS
+
+
 def test_objects_without_a_track_are_not_followed() -> None:
     scene = driving([AHEAD], track=[''])
     assert figures(scene, [detected(AHEAD[0], [trajectory(AHEAD)])]) == {}
@@ -209,7 +236,7 @@ def test_wrong_detections() -> None:
     assert figures(SCENE, [alarm])['EPA'] == -0.5
     assert figures(SCENE, [right, detected((-20.0, 0.0), name='barrier')])['EPA'] == 1.0
     # Within 2 m, but taken by the better one: a false alarm, too.
-    twin = detected((10.5, 2.0), [trajectory(AHEAD)], score=0.5)
+    twin = detected((10.5, 2.0), [trajectory(AHEAD[::-1])], score=0.5)
     found = figures(SCENE, [twin, right])
     assert found['EPA'] == 0.5 and found['minADE'] == 0.0
 

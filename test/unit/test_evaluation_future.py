@@ -111,6 +111,11 @@ def test_windows_that_are_not_covered_do_not_count() -> None:
     curve = metric.curves([[record]])['future_iou/long']
     assert curve.x.tolist() == [0.0, 0.5, 1.0] and curve.y[:2].tolist() == [1.0, 1.0]
     assert np.isnan(curve.y[2])
+    # Nor do the steps beyond the end, whatever is predicted there.
+    whole = metric.score(scored(traffic(), labels))
+    assert whole is not None
+    assert metric.curves([[record, whole]])['future_iou/long'].y.tolist() == [1.0, 1.0, 1.0]
+    assert metric.summarise([[record, whole]])['future_iou/long'].value == 1.0
     assert PanopticMetric(PREDICTS).score(scored(scene, labels)) is None
 
 
@@ -190,6 +195,13 @@ def test_hidden_objects(how: str, finds_hidden: bool, expected: tuple[float, flo
         scored(scene, labels if finds_hidden else np.where(labels == 1, 1, 0)), hidden=how
     )
     assert (found['future_iou/long'], found['vpq/long/VPQ']) == pytest.approx(expected)
+
+
+def test_cells_of_visible_objects_count_though_a_hidden_one_is_there() -> None:
+    objects = truth_objects([(2.25, 0.75, 1.5, 1.5, 0.0)] * 2, visibility=[0.9, 0.1])
+    scene = SceneTruth([TruthFrame(round(t * 1e9), objects, np.eye(4)) for t in TIMES_S])
+    found = figures(scored(scene, np.zeros((3, *GRID.shape), np.int32)), hidden='ignore')
+    assert found['future_iou/long'] == found['vpq/long/VPQ'] == 0.0
 
 
 def test_what_a_model_is_to_show() -> None:

@@ -53,3 +53,12 @@ def test_lookup_between_resolutions() -> None:
     found = on_grid(labels, source, target)
     assert found.dtype == np.int32
     assert found.tolist() == [[1, 1, 2, 2, 0], [1, 1, 2, 2, 0], [3, 3, 4, 4, 0], [3, 3, 4, 4, 0]]
+
+
+def test_lookup_keeps_axes() -> None:
+    """Cells ahead on the left of a grid that is longer than wide, at twice the resolution."""
+    source, target = BevGrid(0.0, 0.0, 1.0, 4, 3), BevGrid(2.0, 1.0, 0.5, 4, 2)
+    values = np.arange(12).reshape(3, 4)
+    assert on_grid(values, source, target).tolist() == [[6, 6, 7, 7], [6, 6, 7, 7]]
+    stack = on_grid(np.stack([values, -values]), source, target)
+    assert stack[1].tolist() == [[-6, -6, -7, -7], [-6, -6, -7, -7]]
