@@ -1,7 +1,7 @@
 """Fog: light is lost with distance, and the fog's own brightness takes its place.
 
 Koschmieder's law as in Sakaridis et al., "Semantic Foggy Scene Understanding with Synthetic
-Data" (IJCV 2018, eq. 1-3): I = J t + L (1 - t), t = exp(-beta d), beta = 2.996 / visibility. The
+Data" (IJCV 2018): I = J t + L (1 - t), t = exp(-beta d), beta = 2.996 / visibility. The
 distance d comes from the calibration: that of the ground, or of what closes the view.
 """
 

@@ -2,7 +2,7 @@
 
 A linear sensor of 12 bits behind the curve of sRGB (IEC 61966-2-1). Of e electrons on average,
 e + read noise^2 is the variance (Foi et al., "Practical Poissonian-Gaussian Noise Modeling and
-Fitting for Single-Image Raw-Data", IEEE TIP 2008, eq. 1-3), taken as normal.
+Fitting for Single-Image Raw-Data", IEEE TIP 2008), taken as normal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_CODE = 4095
 _READ_NOISE_E = 2.0
 _STOCK_SIZE = 1 << 20
 
-# Electrons of white at full gain: ISO 1600, 6400 and 25600 of a small pixel, roughly.
+# Electrons of white: dusk, street lights, hardly any light, amplified to the usual brightness.
 _WHITE_E = (400.0, 100.0, 30.0)
 
 _STOPS = (1.5, 2.5, 3.5)
