@@ -224,6 +224,23 @@ def test_ego_poses_end_with_the_odometry(bag: Path, content: Content, remade: An
     np.testing.assert_allclose(pose, DRIVE.truth()[3]['odom_T_base'], atol=1e-9)
 
 
+def test_ego_poses_are_of_one_origin(bag: Path, tmp_path: Path) -> None:
+    entries = json.loads(bag.with_name('bag_objects.json').read_text())
+    elsewhere = pose_from_yaw(50.0, -20.0, 0.0, 1.0)
+    for entry in entries:
+        entry['odom_T_base'] = (elsewhere @ entry['odom_T_base']).tolist()
+    file = tmp_path / 'moved.json'
+    file.write_text(json.dumps(entries))
+    found, _ = opened(bag, truth_file=file)
+    for frame, entry in zip(found.truth.frames, entries, strict=True):
+        np.testing.assert_allclose(np.array(frame.odom_T_base), entry['odom_T_base'])
+    del entries[4]['odom_T_base']
+    file.write_text(json.dumps(entries))
+    found, _ = opened(bag, truth_file=file)
+    for frame, entry in zip(found.truth.frames, DRIVE.truth(), strict=True):
+        np.testing.assert_allclose(np.array(frame.odom_T_base), entry['odom_T_base'], atol=1e-9)
+
+
 # What is missing.
 
 

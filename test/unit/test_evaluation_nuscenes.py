@@ -327,7 +327,7 @@ def put(table: str, row: int, column: str, value: Any) -> Callable[[Tables], Any
     return lambda content: content[table][row].__setitem__(column, value)
 
 
-WRONG: dict[str, tuple[Callable[[Tables], Any], tuple[str, ...]]] = {
+WRONG: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
     'no table': (lambda c: c.pop('ego_pose'), ('ego_pose.json', 'no such table')),
     'no category table': (lambda c: c.pop('category'), ('category.json', 'no such table')),
     'no column': (
@@ -378,7 +378,7 @@ WRONG: dict[str, tuple[Callable[[Tables], Any], tuple[str, ...]]] = {
     'no reading': (
         lambda c: c['sample_data'].clear(), ("'s0'", 'no image or lidar scan'),
     ),
-    'a row is a list': (lambda c: c.update(sample=[*c['sample'], [1]]), ('sample.json', 'row 3')),
+    'a row is a list': (lambda c: c['sample'].append([1]), ('sample.json', 'row 3')),
 }  # fmt: skip
 
 

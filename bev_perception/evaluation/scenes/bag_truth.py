@@ -56,8 +56,8 @@ def read_bag_truth(
     """Returns the ground truth of an open recording.
 
     From the file that is named; else from topics, those named or those under `/ground_truth/`;
-    else from the JSON beside the recording. Ego poses that the source lacks are those of the
-    odometry, where it reaches.
+    else from the JSON beside the recording. Where the source lacks ego poses, if only some, all
+    are those of the odometry: poses of two origins must not be mixed.
 
     Raises:
         BagError: there is none, or none that can be used; says why and what to do.
@@ -122,12 +122,7 @@ def _with_ego_poses(
         except BevError:
             continue  # as live: an unusable sample leaves the ego motion unknown
         motion.add(stamp_to_ns(decoded.header.stamp), pose)
-    return [
-        frame
-        if frame.odom_T_base is not None
-        else replace(frame, odom_T_base=_as_matrix(motion, frame.stamp_ns))
-        for frame in frames
-    ]
+    return [replace(f, odom_T_base=_as_matrix(motion, f.stamp_ns)) for f in frames]
 
 
 def _as_matrix(motion: EgoMotion, stamp_ns: int) -> FloatArray | None:
