@@ -51,7 +51,8 @@ def test_six_cameras_have_everything_once() -> None:
     expected = {
         'camera back missing', 'cameras front, back missing', 'all but camera front missing',
         'camera back late 0.3 s', 'camera back stamped 0.2 s late',
-        'camera back frozen after 0.2 s', 'motion_blur 2', 'fog 3', 'pitch +2 deg', 'height -0.2 m', 'camera back yaw +2 deg',
+        'camera back frozen after 0.2 s', 'motion_blur 2', 'fog 3', 'pitch +2 deg',
+        'height -0.2 m', 'camera back yaw +2 deg',
         'odometry late 0.2 s', 'odometry missing',
     }  # fmt: skip
     assert expected <= set(names(found))
