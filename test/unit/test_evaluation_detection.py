@@ -238,6 +238,13 @@ def test_hidden_objects(hidden: Any, both: float | None, first: float | None) ->
         assert (value == 1.0) if expected else (value < 1.0)
 
 
+def test_finding_a_hidden_object_is_no_success() -> None:
+    truth = cars(visibility=[0.9, 0.1])
+    metric = DetectionMetric(CAR_AND_WALKER, hidden='ignore', min_visibility=0.4)
+    found = figures(truth, as_predicted(truth)[1:], metric)
+    assert values(found, 'mAP', 'ATE/car') == [0.0, 1.0]
+
+
 def test_a_hidden_object_excuses_one_box_alone() -> None:
     truth = cars(visibility=[0.9, 0.1])
     metric = DetectionMetric(CAR_AND_WALKER, hidden='ignore', min_visibility=0.4)

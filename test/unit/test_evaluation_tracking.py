@@ -306,6 +306,16 @@ def test_a_track_keeps_its_partner_even_when_another_is_nearer() -> None:
     assert counts.distance_m == pytest.approx(0.5 + 1.9 + 0.1)
 
 
+def test_a_box_that_is_kept_is_not_for_others() -> None:
+    hidden, score = np.zeros((0, 1)), np.array([0.5])
+    frames = [
+        TrackFrame((1,), (8,), score, np.array([[0.5]]), hidden),
+        TrackFrame((2, 1), (8,), score, np.array([[0.1], [0.5]]), hidden),
+    ]
+    counts, _ = clear_mot(frames, 0.0)
+    assert (counts.matches, counts.misses, counts.false_positives) == (2, 1, 0)
+
+
 def test_counts_are_made_once_for_each_set_of_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing scenes again costs no matching."""
     calls = []
