@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from bev_perception.decode.center_memory import CenterMemory, NewGroups
 from bev_perception.decode.center_votes import VoteRadii, cluster_votes
-from bev_perception.decode.footprint import footprint_cells
 from bev_perception.decode.grouping import group_count, group_mean
+from bev_perception.geometry.footprints import footprint_cells
 from bev_perception.geometry.grid import BevGrid
 
 
@@ -97,7 +97,7 @@ def decode_instances(
 def encode_instances(tracks: BoxTracks, grid: BevGrid) -> tuple[MotionMaps, NDArray[np.int32]]:
     """Returns the maps of a perfect model and the instance labels int32 [T + 1, Y, X].
 
-    A cell belongs to a box when its centre lies inside (`footprint_cells`); where boxes overlap
+    A cell belongs to a box whose footprint touches it (`footprint_cells`); where boxes overlap
     the smaller one lies on top, of equal ones the later. The flow of background cells is 0. An
     object that was not there a step earlier has flow to where it was then on a straight line
     through the steps in which it is there.
@@ -110,9 +110,14 @@ def encode_instances(tracks: BoxTracks, grid: BevGrid) -> tuple[MotionMaps, NDAr
     large_first = np.argsort(-np.prod(tracks.sizes_m, axis=-1), kind='stable')
     for t in range(steps):
         now_m, target_m = tracks.centers_m[t], places_m[max(t - 1, 0)]
-        for m in large_first[np.isfinite(now_m[large_first]).all(axis=-1)]:
-            length_m, width_m = tracks.sizes_m[m]
-            iy, ix = footprint_cells(grid, now_m[m], length_m, width_m, tracks.yaws_rad[t, m])
+        order = large_first[np.isfinite(now_m[large_first]).all(axis=-1)]
+        cells = footprint_cells(
+            now_m[order], tracks.sizes_m[order], tracks.yaws_rad[t, order], grid
+        )
+        for row, (rows, columns), mask in cells:
+            m = order[row]
+            iy, ix = np.nonzero(mask)
+            iy, ix = iy + rows.start, ix + columns.start
             instances[t, iy, ix] = tracks.labels[m]
             flow_m[t, 0, iy, ix] = target_m[m, 0] - x_m[ix]
             flow_m[t, 1, iy, ix] = target_m[m, 1] - y_m[iy]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -153,6 +154,15 @@ class ImageRemap:
         Both are what `Camera.rays` of a pixel must be multiplied by to reach the surface, 0 where
         unknown. Each target pixel takes the nearest source pixel: surfaces are never mixed.
         """
+        pixel, longer = self._nearest
+        return depth_m.ravel()[pixel] * longer
+
+    @cached_property
+    def _nearest(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Index of the source pixel nearest to each target pixel, and how much longer its ray is.
+
+        Both [h, w]; the length is 0 where the source does not look.
+        """
         source, target = self.source, self.target
         uv, _ = _source_pixels(source, target)
         last = (source.width - 1, source.height - 1)
@@ -163,9 +173,7 @@ class ImageRemap:
         )
         u, v = np.moveaxis(pixel.astype(np.int64), -1, 0)
         known = self.valid & np.isfinite(longer)
-        return np.where(known, depth_m[v, u] * np.where(known, longer, 0.0), 0.0).astype(
-            np.float32
-        )
+        return v * source.width + u, np.where(known, longer, 0.0).astype(np.float32)
 
 
 def _source_pixels(source: Camera, target: Camera) -> tuple[FloatArray, NDArray[np.bool_]]:

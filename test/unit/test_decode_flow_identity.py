@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bev_perception.decode.flow_identity import footprint_iou, overlap_m2, state_ahead
-from bev_perception.decode.footprint import footprint_cells
 from bev_perception.frame import BevObject, ClassScore, Trajectory
+from bev_perception.geometry.footprints import footprint_cells
 from bev_perception.geometry.grid import BevGrid
 
 GRID = BevGrid.from_range((-10.0, 30.0), (-8.0, 12.0), 0.5)
@@ -109,7 +109,8 @@ def labelled(*boxes: tuple[int, float, float, float, float, float]) -> np.ndarra
     """Returns labels [Y, X] of (label, x, y, length, width, yaw)."""
     present = np.zeros(GRID.shape, dtype=np.int32)
     for label, x, y, length, width, yaw in boxes:
-        present[footprint_cells(GRID, (x, y), length, width, yaw)] = label
+        (cells,) = footprint_cells([(x, y)], [(length, width)], [yaw], GRID)
+        present[cells[1]][cells[2]] = label
     return present
 
 

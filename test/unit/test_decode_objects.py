@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bev_perception.decode.footprint import footprint_cells
 from bev_perception.decode.gaussian import gaussian_patch, gaussian_radius
 from bev_perception.decode.objects import ObjectMaps, decode_objects, encode_objects
 from bev_perception.decode.suppression import circle_suppression, is_peak
@@ -345,35 +344,3 @@ def test_peaks_against_a_loop() -> None:
         around = values[plane, max(iy - 1, 0) : iy + 2, max(ix - 1, 0) : ix + 2]
         expected[plane, iy, ix] = values[plane, iy, ix] == around.max()
     assert np.array_equal(is_peak(values, np.ones((3, 3), dtype=np.uint8)), expected)
-
-
-def test_footprint_by_hand() -> None:
-    # 4 m x 2 m at the corner of four cells, along x: 8 x 4 cells.
-    iy, ix = footprint_cells(GRID, (2.0, 0.0), 4.0, 2.0, 0.0)
-    assert (ix.min(), ix.max(), iy.min(), iy.max(), len(ix)) == (20, 27, 14, 17, 32)
-    iy, ix = footprint_cells(GRID, (2.0, 0.0), 4.0, 2.0, math.pi / 2)
-    assert (ix.min(), ix.max(), iy.min(), iy.max(), len(ix)) == (22, 25, 12, 19, 32)
-
-
-@pytest.mark.parametrize('seed', range(10))
-def test_footprint_against_corners(seed: int) -> None:
-    """A cell is covered when its centre lies left of all four edges, taken counterclockwise."""
-    rng = np.random.default_rng(seed)
-    x, y = rng.uniform(-13.0, 33.0), rng.uniform(-11.0, 15.0)
-    length, width, yaw = rng.uniform(1.0, 14.0), rng.uniform(1.0, 4.0), rng.uniform(-4.0, 4.0)
-    turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
-    unit = np.array([[0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]])
-    corners = (unit * [length, width]) @ turn.T + [x, y]
-    expected = np.ones(GRID.shape, dtype=bool)
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        edge, offset = end - start, GRID.cell_centers() - start
-        expected &= edge[0] * offset[..., 1] - edge[1] * offset[..., 0] >= 0.0
-    covered = np.zeros(GRID.shape, dtype=bool)
-    covered[footprint_cells(GRID, (x, y), length, width, yaw)] = True
-    assert np.array_equal(covered, expected)
-
-
-def test_footprint_of_something_smaller_than_a_cell() -> None:
-    cells = footprint_cells(GRID, (0.1, 0.1), 0.1, 0.1, 0.0)
-    assert [c.tolist() for c in cells] == [[16], [20]]
-    assert footprint_cells(GRID, (-10.1, 0.0), 0.1, 0.1, 0.0)[0].size == 0

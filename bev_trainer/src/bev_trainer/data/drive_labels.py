@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.grid_lookup import looked_up
 from bev_perception.geometry.pose import transform
@@ -34,6 +33,7 @@ class DriveFrame:
 
     def __init__(self, drive: Drive, frame: int, min_pixels: int) -> None:
         self._drive, self._frame, self._min_pixels = drive, frame, min_pixels
+        self._semantic: dict[BevGrid, NDArray[np.bool_]] = {}
 
     def objects(self, times_s: tuple[float, ...]) -> ObjectLabels:
         """Returns the road users, their ways at times relative to the frame, 0 first."""
@@ -61,10 +61,12 @@ class DriveFrame:
         """Returns bool [Y, X] where a semantic layer is; None if there is none of that name."""
         if name not in BEV_LAYERS and name not in UNIONS:
             return None
-        drive, frame = self._drive, self._frame
-        boxes: BoxArray = drive.boxes(frame)
-        semantic = semantic_bev(drive.ground, drive.world_T_base[frame], boxes, grid)
-        return np.asarray(layers_of(semantic, (name,))[0], np.bool_)
+        if grid not in self._semantic:
+            drive, frame = self._drive, self._frame
+            boxes: BoxArray = drive.boxes(frame)
+            world_T_base = drive.world_T_base[frame]
+            self._semantic[grid] = semantic_bev(drive.ground, world_T_base, boxes, grid)
+        return np.asarray(layers_of(self._semantic[grid], (name,))[0], np.bool_)
 
     def obstacles(self, grid: BevGrid) -> NDArray[np.bool_]:
         """Returns bool [Y, X] where a camera shows a house, a plant, a pole or the like."""
@@ -75,7 +77,7 @@ class DriveFrame:
             static = np.isin(drive.classes(frame, index), _STATIC)
             depth_m = drive.depth_m(frame, index)
             static &= depth_m > 0
-            points = _points(camera, static, depth_m)
+            points = _points(drive.rays[index], static, depth_m)
             points = transform(motions[index] @ camera.base_T_camera, points)
             low, high = _OBSTACLE_Z_M
             points = points[(points[:, 2] > low) & (points[:, 2] < high)]
@@ -94,12 +96,10 @@ class DriveFrame:
 
 
 def _points(
-    camera: Camera, which: NDArray[np.bool_], depth_m: NDArray[np.float32]
+    rays: NDArray[np.float64], which: NDArray[np.bool_], depth_m: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Returns [n, 3] in the camera's frame: what the chosen pixels show."""
-    v, u = np.nonzero(which)
-    rays = camera.rays(np.stack([u, v], axis=-1).astype(np.float64))
-    points = rays * depth_m[v, u, None].astype(np.float64)
+    """Returns [n, 3] in the camera's frame: what the chosen pixels [H, W] show."""
+    points = rays[which] * depth_m[which][:, None].astype(np.float64)
     return np.asarray(points[np.isfinite(points).all(axis=-1)])
 
 

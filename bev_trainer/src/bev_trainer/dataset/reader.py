@@ -103,6 +103,16 @@ class Drive:
         return complete
 
     @cached_property
+    def rays(self) -> tuple[FloatArray, ...]:
+        """`Camera.rays` of every pixel of each camera, [H, W, 3]."""
+        return tuple(
+            camera.rays(
+                np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), -1)
+            )
+            for camera in self.cameras
+        )
+
+    @cached_property
     def label_grid(self) -> BevGrid:
         """The grid of the observed cells, in the base frame."""
         grid = self.description.label_grid

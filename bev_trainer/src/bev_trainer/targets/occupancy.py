@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.decode.footprint import footprint_cells
+from bev_perception.geometry.footprints import footprint_cells
 from bev_perception.geometry.grid import BevGrid
 from bev_trainer.targets.labels import FrameLabels, ObjectLabels
 
@@ -56,10 +56,7 @@ def _footprints(
     objects: ObjectLabels, grid: BevGrid, which: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     covered = np.zeros(grid.shape, np.bool_)
-    for row in np.flatnonzero(which).tolist():
-        length_m, width_m = objects.size_m[row, :2].tolist()
-        iy, ix = footprint_cells(
-            grid, objects.center_m[row], length_m, width_m, float(objects.yaw_rad[row])
-        )
-        covered[iy, ix] = True
+    boxes = objects.center_m[which], objects.size_m[which], objects.yaw_rad[which]
+    for _, window, mask in footprint_cells(*boxes, grid):
+        covered[window] |= mask
     return covered
