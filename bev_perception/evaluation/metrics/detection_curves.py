@@ -87,5 +87,4 @@ def running_mean(values: FloatArray) -> FloatArray:
     known = ~np.isnan(values)
     if not known.any():
         return np.ones(len(values))
-    count = np.cumsum(known)
-    return np.nancumsum(values) / np.maximum(count, 1)
+    return np.asarray(np.nancumsum(values) / np.maximum(np.cumsum(known), 1))
