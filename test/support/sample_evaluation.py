@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -55,14 +56,27 @@ def sample_evaluation(
     frames: int = 60,
     cameras: Sequence[str] = SIX_CAMERAS,
     classes: Sequence[str] = CLASSES,
-    perturbed: bool = True,
+    every: int = 1,
     pictures: bool = True,
     timings: bool = True,
 ) -> Evaluation:
-    """Returns an evaluation; the same arguments give the same one."""
+    """Returns an evaluation; the same arguments give the same one.
+
+    Args:
+        models: all over all data.
+        data: names.
+        scenes: of each data set.
+        frames: of each scene.
+        cameras: names.
+        classes: of objects.
+        every: how many conditions of the catalogue are skipped from one to the next, plus one;
+            0 for clean runs only.
+        pictures: whether there are some.
+        timings: whether there are some.
+    """
     size = _Size(scenes, frames, tuple(cameras), tuple(classes))
     clean = [_run(model, name, 'clean', 1.0, size) for name in data for model in models]
-    conditions = catalogue(cameras[:6]) if perturbed else ()
+    conditions = catalogue(cameras[:6])[::every] if every else ()
     other = [
         _run(model, data[0], condition.name, 1.0 - _harm(condition.name), size)
         for condition in conditions
@@ -156,11 +170,11 @@ def _figures(
         own = quality * (1.25 - 0.11 * (index % 7))
         for distance, share in (('0.5', 0.6), ('1', 0.85), ('2', 1.1), ('4', 1.3)):
             put(f'detection/AP@{distance}m/{name}', None if missing else min(own * share, 1.0))
-        for error, value in (('ATE', 0.61), ('ASE', 0.24), ('AOE', 0.38), ('AVE', 0.9)):
+        for error, size_of in (('ATE', 0.61), ('ASE', 0.24), ('AOE', 0.38), ('AVE', 0.9)):
             undefined = missing or (name == 'traffic_cone' and error in ('AOE', 'AVE'))
             put(
                 f'detection/{error}/{name}',
-                None if undefined else value / (0.5 + quality),
+                None if undefined else size_of / (0.5 + quality),
                 'lower',
                 UNITS[error],
             )
@@ -213,9 +227,9 @@ def _curves(quality: float, classes: Sequence[str], data: str) -> dict[str, Curv
     curves['forecast/error/constant_velocity'] = Curve(
         horizon_s, 0.75 * horizon_s**1.6, 'horizon in s', 'error in m'
     )
-    share = np.linspace(0.05, 0.95, 10)
+    predicted = np.linspace(0.05, 0.95, 10)
     curves['occupancy/reliability'] = Curve(
-        share, share ** (1.6 - quality), 'predicted probability', 'share occupied'
+        predicted, predicted ** (1.6 - quality), 'predicted probability', 'share occupied'
     )
     return curves
 
@@ -290,15 +304,11 @@ def _difference(
     if one.value is None or two.value is None:
         return Difference(name, one.value, two.value, None, None, None, 'n/a')
     change, spread = two.value - one.value, 0.09 * abs(one.value)
-    if abs(change) <= spread:
-        return Difference(
-            name, one.value, two.value, change, change - spread, change + spread, 'same'
-        )
-    good = (change > 0) == (one.better == 'higher')
-    verdict = 'better' if good else 'worse'
-    return Difference(
-        name, one.value, two.value, change, change - spread, change + spread, verdict
-    )
+    verdict: Literal['better', 'worse', 'same'] = 'same'
+    if abs(change) > spread:
+        verdict = 'better' if (change > 0) == (one.better == 'higher') else 'worse'
+    interval = change - spread, change + spread
+    return Difference(name, one.value, two.value, change, *interval, verdict)
 
 
 def _timing(run: RunResult) -> Timing:
@@ -340,6 +350,8 @@ def picture_png(width: int, seed: int) -> bytes:
     height = width * 9 // 16
     coarse = _random('picture', seed).integers(30, 220, (9, 16, 3)).astype(np.uint8)
     image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    noise = _random('noise', seed).integers(0, 12, image.shape).astype(np.uint8)
-    _, png = cv2.imencode('.png', cv2.add(image, noise) if width > 1000 else image)
+    if width > 1000:
+        noise = _random('noise', seed).integers(0, 12, image.shape)
+        image = np.minimum(image + noise, 255).astype(np.uint8)
+    _, png = cv2.imencode('.png', image)
     return png.tobytes()

@@ -11,35 +11,20 @@ from bev_perception.evaluation.report.runs import CLEAN
 from bev_perception.evaluation.results import Evaluation, RunResult
 from bev_perception.evaluation.robustness.drops import Drop, DropTable, PerturbedRun, drop_table
 
-# A condition is of the first kind whose pattern is in its name.
+# Names of conditions are those of `robustness.catalogue`; names of cameras may be anything.
+_OFF = '(pitch|yaw|roll|height|forward|left|focal) [-+]'
 _KINDS = (
-    ('Odometry', r'^odometry'),
-    ('All but one camera missing', r'^all but .*missing$'),
-    ('Two cameras missing', r'^cameras .*missing$'),
-    ('One camera missing', r'missing$'),
-    ('One camera stamped late', r'stamped .*late$'),
-    ('One camera late', r'\blate\b'),
-    ('One camera frozen', r'frozen'),
-    (
-        'Calibration of one camera off',
-        r'^cameras? .*(pitch|yaw|roll|height|forward|left|focal) [-+]',
-    ),
-    ('Calibration of all cameras off', r'^(pitch|yaw|roll|height|forward|left|focal|position) '),
-    ('Images corrupted', r' \d$'),
+    ('One camera missing', r'^camera .* missing$'),
+    ('Two cameras missing', r'^cameras .* missing$'),
+    ('All but one camera missing', r'^all but .* missing$'),
+    ('One camera late', r'^camera .* late [\d.]+ s$'),
+    ('One camera stamped late', r'^camera .* stamped [\d.]+ s late$'),
+    ('One camera frozen', r'^camera .* frozen after [\d.]+ s$'),
+    ('Images corrupted', r'^(cameras? .* )?\w+ \d$'),
+    ('Calibration of all cameras off', f'^{_OFF}'),
+    ('Calibration of one camera off', f'^camera .* {_OFF}'),
+    ('Odometry', r'^odometry '),
     ('Other conditions', r''),
-)
-_ORDER = (
-    'One camera missing',
-    'Two cameras missing',
-    'All but one camera missing',
-    'One camera late',
-    'One camera stamped late',
-    'One camera frozen',
-    'Images corrupted',
-    'Calibration of all cameras off',
-    'Calibration of one camera off',
-    'Odometry',
-    'Other conditions',
 )
 
 
@@ -99,10 +84,10 @@ def change(drop: Drop) -> float | None:
 
 def condition_kind(condition: str) -> str:
     """Returns the title of the kind of perturbation that a condition is of."""
-    return next(title for title, pattern in _KINDS if re.search(pattern, condition.lower()))
+    return next(title for title, pattern in _KINDS if re.search(pattern, condition))
 
 
 def by_kind(conditions: Sequence[str]) -> dict[str, list[str]]:
     """Returns conditions by kind, kinds always in the same order."""
-    found = {title: [c for c in conditions if condition_kind(c) == title] for title in _ORDER}
+    found = {title: [c for c in conditions if condition_kind(c) == title] for title, _ in _KINDS}
     return {title: members for title, members in found.items() if members}
