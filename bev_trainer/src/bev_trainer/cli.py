@@ -17,6 +17,7 @@ COMMANDS = {
     'convert': 'write drives as rosbag2 recordings or nuScenes tables',
     'bench': 'measure how fast drives are made',
     'init': 'write a model folder with seeded weights',
+    'train': 'train a model',
 }
 
 

@@ -1,0 +1,94 @@
+"""A training file: model, data, and how the one is made from the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from bev_perception.config_errors import Location, Wording, first_problem
+from bev_perception.config_yaml import YamlError, from_yaml
+from bev_perception.errors import ConfigError
+from bev_perception.model.config_sections import Section
+from bev_trainer.config.sections import (
+    AverageSection,
+    CheckSection,
+    ClipSection,
+    DataSection,
+    LossSection,
+    OptimiserSection,
+    RunSection,
+)
+
+
+class TrainConfig(Section):
+    """Content of a training file; paths are relative to it.
+
+    Attributes:
+        model: `model.yaml` of the network to make, or a model folder to begin with.
+        data: what is trained on, mixed by weight.
+        validation: what the model is looked at on.
+    """
+
+    model: Path
+    data: tuple[DataSection, ...] = Field(min_length=1)
+    validation: tuple[DataSection, ...] = ()
+    run: RunSection
+    clip: ClipSection = ClipSection()
+    optimiser: OptimiserSection = OptimiserSection()
+    loss: LossSection = LossSection()
+    average: AverageSection = AverageSection()
+    check: CheckSection = CheckSection()
+
+
+def load_train_config(path: Path) -> TrainConfig:
+    """Returns a training file with its paths made absolute.
+
+    Raises:
+        ConfigError: unreadable, not YAML, or a key is missing, unknown or impossible; one line.
+    """
+    try:
+        text = path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, 'strerror', None) or 'not UTF-8 text'
+        raise ConfigError(f'{path}: cannot read the training file: {reason}') from None
+    config = parse_train_config(text, str(path))
+    base = path.resolve().parent
+    return config.model_copy(
+        update={
+            'model': base / config.model,
+            'data': tuple(_absolute(item, base) for item in config.data),
+            'validation': tuple(_absolute(item, base) for item in config.validation),
+        }
+    )
+
+
+def parse_train_config(text: str, source: str) -> TrainConfig:
+    """Returns the training that YAML `text` describes; `source` names it in errors.
+
+    Raises:
+        ConfigError: see `load_train_config`.
+    """
+    try:
+        content = from_yaml(text, before_place=': ')
+    except YamlError as error:
+        raise ConfigError(f'{source}: {error}') from None
+    if not isinstance(content, dict):
+        raise ConfigError(f'{source}: expected a mapping at the top level')
+    try:
+        return TrainConfig.model_validate(content)
+    except ValidationError as error:
+        problem = first_problem(error, content, TrainConfig, _WORDING)
+        raise ConfigError(f'{source}: {problem}') from None
+
+
+def _absolute(item: DataSection, base: Path) -> DataSection:
+    return item.model_copy(update={'path': base / item.path})
+
+
+def _place(location: Location, content: Any) -> str:
+    return f"'{'.'.join(map(str, location))}'" if location else 'the training'
+
+
+_WORDING = Wording(_place, 'is unknown', 'valid are', {'missing': 'is missing'})

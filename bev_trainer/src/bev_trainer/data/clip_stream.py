@@ -1,0 +1,197 @@
+"""Batches of clips in an order that depends on seed and step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bev_perception.errors import BevError
+from bev_trainer.data.clip import Clip
+from bev_trainer.data.clip_source import ClipSource
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which clip comes next.
+
+    Attributes:
+        number: of the sample, counted over the whole training.
+        source: index of the source.
+        clip: index in it.
+        seed: of what is drawn at random in it; None: nothing is.
+        near: see `ClipSource`; alike in a batch, whose clips share which frames have labels.
+    """
+
+    number: int
+    source: int
+    clip: int
+    seed: int | None
+    near: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips that go through the network together.
+
+    Attributes:
+        clip: of B clips; None when none of them could be read.
+        problems: of clips that could not be read and were left out: file and reason.
+    """
+
+    clip: Clip | None
+    problems: tuple[str, ...] = ()
+
+
+class DrawOrder:
+    """The order of the samples of a training.
+
+    Sources take turns at random by weight; each is gone through in random order, again and again.
+    Sample n is the same however often a training was stopped and whatever the number of
+    processes.
+
+    Args:
+        clips: number of clips of each source.
+        weights: of the sources, relative to their numbers of clips.
+        seed: of the training.
+    """
+
+    def __init__(self, clips: Sequence[int], weights: Sequence[float], seed: int) -> None:
+        self._clips, self._seed = tuple(clips), seed
+        share = np.asarray(clips, np.float64) * np.asarray(weights, np.float64)
+        self._share = share / share.sum()
+        self._known: dict[tuple[int, int], np.ndarray] = {}
+        self._turns = self._before = np.zeros(0, np.int64)
+
+    def __getitem__(self, number: int) -> Draw:
+        """Returns sample `number`."""
+        source, place = self._turn(number)
+        round_, position = divmod(place, self._clips[source])
+        order = self._permutation(source, round_)
+        seed = int(np.random.SeedSequence((self._seed, 2, number)).generate_state(1)[0])
+        return Draw(number, source, int(order[position]), seed)
+
+    def chance(self, pass_: int) -> float:
+        """Returns a number in [0, 1) that belongs to a forward pass."""
+        return float(np.random.default_rng((self._seed, 3, pass_)).random())
+
+    def _turn(self, number: int) -> tuple[int, int]:
+        """Returns the source of a sample and how many samples of that source came before.
+
+        The golden-ratio sequence gives every source its share of any stretch of samples.
+        """
+        if len(self._clips) == 1:
+            return 0, number
+        if number >= len(self._turns):
+            self._turns, self._before = self._turns_up_to(2 * number + 1000)
+        return int(self._turns[number]), int(self._before[number])
+
+    def _turns_up_to(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        ends = np.cumsum(self._share)
+        offset = np.random.SeedSequence((self._seed, 0)).generate_state(1)[0] / 2**32
+        points = (offset + np.arange(count) * _GOLDEN) % 1.0
+        turns = np.minimum(np.searchsorted(ends, points, side='right'), len(ends) - 1)
+        before = np.zeros(count, np.int64)
+        for source in range(len(ends)):
+            mine = turns == source
+            before[mine] = np.arange(int(mine.sum()))
+        return turns, before
+
+    def _permutation(self, source: int, round_: int) -> np.ndarray:
+        key = source, round_
+        if key not in self._known:
+            if len(self._known) > 2 * len(self._clips):
+                self._known.clear()
+            rng = np.random.default_rng((self._seed, 1, source, round_))
+            self._known[key] = rng.permutation(self._clips[source])
+        return self._known[key]
+
+
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """Batches of one process, from a step on, without end.
+
+    Forward pass m of a step goes to process m mod `world`: so two processes do what one does with
+    twice as many passes per step.
+
+    Args:
+        order: of the samples.
+        batch: samples in a forward pass.
+        near_share: share of passes whose clips have a near past.
+        rank, world: of this process.
+        passes: forward passes that this process has done before.
+    """
+
+    def __init__(
+        self,
+        order: DrawOrder,
+        batch: int,
+        near_share: float,
+        rank: int = 0,
+        world: int = 1,
+        passes: int = 0,
+    ) -> None:
+        self._order, self._batch, self._near_share = order, batch, near_share
+        self._rank, self._world, self._passes = rank, world, passes
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        own = self._passes
+        while True:
+            pass_ = own * self._world + self._rank
+            near = self._order.chance(pass_) < self._near_share
+            draws = [self._order[pass_ * self._batch + index] for index in range(self._batch)]
+            yield [replace(draw, near=near) for draw in draws]
+            own += 1
+
+
+class ClipDataset(Dataset[tuple[Clip | None, str]]):
+    """Clips by draw; one that cannot be read comes with the reason instead."""
+
+    def __init__(self, sources: Sequence[ClipSource]) -> None:
+        self._sources = tuple(sources)
+
+    def __getitem__(self, draw: Draw) -> tuple[Clip | None, str]:
+        try:
+            return self._sources[draw.source].clip(draw.clip, draw.seed, draw.near), ''
+        except BevError as error:
+            return None, str(error)
+
+
+def collate(items: Sequence[tuple[Clip | None, str]]) -> Batch:
+    """Returns the clips that could be read as a batch, and why the others could not.
+
+    Clips of a batch have as many frames; where targets are missing in one of them at some frame,
+    that frame only feeds the memory.
+    """
+    clips = [clip for clip, _ in items if clip is not None]
+    problems = tuple(reason for clip, reason in items if clip is None)
+    return Batch(Clip.collate(clips) if clips else None, problems)
+
+
+def loader(
+    sources: Sequence[ClipSource], sampler: Sampler[list[Draw]], workers: int
+) -> DataLoader[Any]:
+    """Returns batches, made by worker processes of one thread each."""
+    return DataLoader(
+        ClipDataset(sources),
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=workers,
+        worker_init_fn=_one_thread,
+        persistent_workers=workers > 0,
+        prefetch_factor=2 if workers else None,
+        multiprocessing_context='spawn' if workers else None,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
