@@ -56,6 +56,7 @@ def train(config: TrainConfig, folder: Path, resume: bool) -> ClipTraining:
         ckpt_path=str(checkpoint) if resume else None,
         weights_only=False,
     )
+    trainer.save_checkpoint(checkpoint)
     return training
 
 
