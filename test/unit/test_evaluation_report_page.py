@@ -484,6 +484,28 @@ def test_qualified_figures_are_columns_of_their_class() -> None:
     assert [c.text for c in table.all('td')] == ['0.100', '0.200', '0.300', '0.400']
 
 
+def test_rows_say_their_unit_where_columns_cannot() -> None:
+    """Figures of all classes, then of each, with one that only the whole has."""
+    figures: dict[str, Estimate] = {}
+    for tail in ('', '/car', '/bus', '/truck'):
+        figures[f'tracking/AMOTA{tail}'] = higher(0.5)
+        figures[f'tracking/AMOTP{tail}'] = lower(0.25, 'm')
+    figures['tracking/devkit/AMOTA'] = higher(0.4)
+    text = report_html(Evaluation('', (bare_run(figures),)))
+    (by_class,), (listed,) = tables_of(text, 'classes'), tables_of(text, 'plain')
+    columns = [' '.join(c.text.split()) for c in by_class.all('th', scope='col')]
+    assert columns == ['', 'AMOTA↑', 'AMOTP↓m']
+    assert [c.text for c in by_class.all('th', scope='rowgroup')] == ['car', 'bus', 'truck']
+    titles = [c.text.replace('\N{NO-BREAK SPACE}', ' ') for c in listed.all('th', scope='row')]
+    assert titles == ['AMOTA↑', 'AMOTP↓', 'AMOTA · devkit↑']
+    turned = {f'tracking/f{i}/{name}': higher(0.5) for i in range(11) for name in ('car', 'bus')}
+    turned |= {f'tracking/g/{name}': lower(0.25, 'm') for name in ('car', 'bus')}
+    table = tables_of(report_html(Evaluation('', (bare_run(turned),))), 'classes')[0]
+    assert [c.text for c in table.all('th', scope='col')] == ['', 'car', 'bus']
+    rows = [c.text for c in table.all('th', scope='rowgroup')]
+    assert (rows[0], rows[-1]) == ('f0↑', 'g↓ m')
+
+
 def test_runs_whose_cameras_did_the_same_share_their_strips(page: Page) -> None:
     section = [heading.text.split() for heading in page.all('h3')]
     assert ['synthetic', 'A', 'B'] in section and ['nuscenes', 'C', 'D'] in section

@@ -33,7 +33,7 @@ _HEADLINES: tuple[tuple[str, ...], ...] = (
     ),
     (r'future_iou/long', r'future_iou/.+'),
     (r'vpq/long/VPQ', r'vpq/.*VPQ'),
-    (r'forecast/minADE_\d+', r'forecast/minADE', r'forecast/.*minADE.*'),
+    (r'forecast/minADE', r'forecast/minADE_\d+', r'forecast/.*minADE.*'),
     (r'occupancy/ECE', r'occupancy/.*ECE.*'),
     (r'occupancy/unknown_share',),
 )

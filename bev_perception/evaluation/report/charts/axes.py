@@ -15,6 +15,8 @@ from bev_perception.evaluation.report.charts.svg import Svg, element
 FloatArray = NDArray[np.float64]
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+# Of the size of the values, or of 1: smaller differences are none.
+_LEAST = 1e-9
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 12.0, 10.0, 40.0
 
 
@@ -42,8 +44,9 @@ class Axis:
         low, high = float(finite.min()), float(finite.max())
         if 0 <= low < 0.75 * high:
             low = 0.0
-        if high <= low:
-            low, high = (0.0, high) if high > 0 else (low, low + 1.0)
+        least = _LEAST * max(1.0, abs(low), abs(high))
+        if high - low < least:
+            low, high = (0.0, high) if high > least else (low, low + 1.0)
         step = nice_step((high - low) / most_ticks)
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         ticks = tuple(round(index * step, 12) for index in range(first, last + 1))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bev_perception.evaluation.report.figure_names import (
-    SEPARATOR,
     FigureName,
     all_names,
     families,
@@ -53,7 +53,7 @@ class ClassTable:
 
     Attributes:
         columns: figures, without the class.
-        rows: classes.
+        rows: classes, or whatever the last parts of the names are.
         notes: whether intervals are written under the numbers.
     """
 
@@ -124,12 +124,22 @@ def _parts(family: str, runs: Sequence[NamedRun]) -> tuple[DataFigures, ...]:
 
 
 def _split(names: Sequence[str]) -> tuple[list[str], dict[str, tuple[str, str]]]:
-    """Returns (names to list, (row, column) of the names that fill a table at least by half)."""
+    """Returns (names to list, (row, column) of the names that fill a table).
+
+    Columns that fewer than half of the rows have are listed instead.
+    """
     known = frozenset(names)
     place = {name: cell for name in names if (cell := _cell(name, known))[1]}
-    cells = len({row for row, _ in place.values()}) * len({column for _, column in place.values()})
-    if len(place) < 2 or 2 * len(place) < cells:
-        return list(names), {}
+    while place:
+        heights = Counter(column for _, column in place.values())
+        rows = len({row for row, _ in place.values()})
+        sparse = [column for column, height in heights.items() if 2 * height < rows]
+        if not sparse:
+            break
+        least = min(sparse, key=lambda column: heights[column])
+        place = {name: cell for name, cell in place.items() if cell[1] != least}
+    if len(place) < 2:
+        place = {}
     return [name for name in names if name not in place], place
 
 
@@ -141,7 +151,8 @@ def _cell(name: str, known: frozenset[str]) -> tuple[str, str]:
     parent, _, last = name.rpartition('/')
     if parent in known:
         row, column = _cell(parent, known)
-        return row, f'{column}, {spaced(last)}' if column else ''
+        if column:
+            return row, f'{column}, {spaced(last)}'
     parts = FigureName.parse(name)
     return parts.item, parts.group
 
@@ -149,39 +160,66 @@ def _cell(name: str, known: frozenset[str]) -> tuple[str, str]:
 def _figure_row(name: str, runs: Sequence[NamedRun]) -> FigureRow:
     best = best_runs(name, runs)
     cells = (figure_cell(r.run.figures.get(name), name, r.key, r.key in best) for r in runs)
-    parts = FigureName.parse(name)
-    title = SEPARATOR.join(spaced(part) for part in (parts.group, parts.item) if part)
-    return FigureRow(heading(name, runs, title), tuple(cells))
+    return FigureRow(heading(name, runs), tuple(cells))
 
 
 def _class_table(cells: Mapping[str, tuple[str, str]], runs: Sequence[NamedRun]) -> ClassTable:
     place = {cell: name for name, cell in cells.items()}
-    rows = tuple(dict.fromkeys(item for item, _ in place))
-    columns = tuple(dict.fromkeys(group for _, group in place))
+    rows = tuple(dict.fromkeys(row for row, _ in place))
+    columns = tuple(dict.fromkeys(column for _, column in place))
     if len(columns) > _MOST_COLUMNS and len(columns) > len(rows):
         rows, columns = columns, rows
-        place = {(group, item): name for (item, group), name in place.items()}
+        place = {(column, row): name for (row, column), name in place.items()}
+    headings = tuple(
+        _common([name for (_, other), name in place.items() if other == column], runs, column)
+        for column in columns
+    )
+    alike = all(heading.better is not None for heading in headings)
+    return ClassTable(
+        headings,
+        tuple(
+            _class_row(row, [place.get((row, column), '') for column in columns], runs, alike)
+            for row in rows
+        ),
+        len(columns) <= _NOTES_UP_TO_COLUMNS,
+    )
 
-    def column_heading(column: str) -> Heading:
-        name = next(name for (_, other), name in place.items() if other == column)
-        return heading(name, runs, spaced(column))
 
-    table = []
-    for row in rows:
-        found = [place.get((row, column), '') for column in columns]
-        best = {name: best_runs(name, runs) for name in found if name}
-        lines = (
-            RunRow(
-                run,
-                tuple(_cell_of(run, n, best.get(n, frozenset())) for n in found),
-            )
-            for run in runs
+def _class_row(row: str, names: Sequence[str], runs: Sequence[NamedRun], alike: bool) -> ClassRow:
+    """Returns a row; its heading says what figures are like unless those of the columns do.
+
+    Args:
+        row: title.
+        names: of its figures, by column; empty where there is none.
+        runs: a line each.
+        alike: whether the figures of each column are alike.
+    """
+    title = Heading(spaced(row)) if alike else _common([n for n in names if n], runs, row)
+    best = {name: best_runs(name, runs) for name in names if name}
+    show_unit = not alike and title.better is None
+    lines = (
+        RunRow(
+            run,
+            tuple(
+                figure_cell(
+                    run.run.figures.get(name),
+                    name,
+                    run.key,
+                    run.key in best.get(name, ()),
+                    show_unit,
+                )
+                for name in names
+            ),
         )
-        table.append(ClassRow(Heading(spaced(row)), tuple(lines)))
-    headings = tuple(column_heading(column) for column in columns)
-    return ClassTable(headings, tuple(table), len(columns) <= _NOTES_UP_TO_COLUMNS)
+        for run in runs
+    )
+    return ClassRow(title, tuple(lines))
 
 
-def _cell_of(run: NamedRun, name: str, best: frozenset[str]) -> Cell:
-    """Returns the cell of a run in a column whose heading names the unit."""
-    return figure_cell(run.run.figures.get(name), name, run.key, run.key in best, show_unit=False)
+def _common(names: Sequence[str], runs: Sequence[NamedRun], title: str) -> Heading:
+    """Returns a heading that says what all the figures are like, if they are alike."""
+    found = [heading(name, runs) for name in names]
+    likes = {(one.better, one.unit) for one in found}
+    if len(likes) != 1:
+        return Heading(spaced(title))
+    return Heading(spaced(title), names[0] if len(names) == 1 else '', *likes.pop())

@@ -20,7 +20,7 @@ _TITLES: dict[PictureKind, str] = {
 }
 MAX_PICTURES = 60
 _KEPT_BYTES = 300_000
-_MAX_WIDTH_PX = 1600
+_MAX_WIDTH_PX = 1760
 _JPEG_QUALITY = 85
 
 
