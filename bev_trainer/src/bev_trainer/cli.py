@@ -18,6 +18,7 @@ COMMANDS = {
     'bench': 'measure how fast drives are made',
     'init': 'write a model folder with seeded weights',
     'train': 'train a model',
+    'soup': 'average the weights of several models of one network',
 }
 
 

@@ -1,0 +1,77 @@
+"""Clips to recalibrate and to compare soups on."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from bev_perception.model.bev_model import BevModel
+from bev_perception.model.config import ModelConfig
+from bev_trainer.averaging.batch_norm import recalibrate
+from bev_trainer.averaging.evaluate import even_clips, losses_of, total_of
+from bev_trainer.averaging.tensors import State
+from bev_trainer.config.sections import ClipSection, DataSection
+from bev_trainer.data.clip import Clip
+from bev_trainer.data.clip_source import ClipSource
+from bev_trainer.data.drive_source import DriveSource
+from bev_trainer.dataset.description import Split
+from bev_trainer.errors import DatasetError
+from bev_trainer.training.sources import open_sources
+
+_BATCH = 4  # clips: enough for statistics of a batch, little enough for a small computer
+
+
+class SoupClips:
+    """Training and validation clips of a data set, prepared for one network, kept in memory.
+
+    Args:
+        path: data set; or one drive file, which then serves as both.
+        config: of the network.
+        count: of clips each, spread evenly.
+    """
+
+    def __init__(self, path: Path, config: ModelConfig, count: int) -> None:
+        self._path, self._config, self._count = path, config, count
+
+    @cached_property
+    def training(self) -> list[Clip]:
+        """Batches of training clips.
+
+        Raises:
+            BevError: there are none, or the data is damaged.
+        """
+        return self._clips('train')
+
+    @cached_property
+    def validation(self) -> list[Clip]:
+        """Batches of validation clips; raises as `training`."""
+        return self.training if self._path.suffix == '.zip' else self._clips('val')
+
+    def recalibrate(self, model: BevModel) -> None:
+        """Computes the statistics of batch normalisation anew on the training clips."""
+        recalibrate(model, self.training)
+
+    def score(self, model: BevModel, state: State) -> float:
+        """Returns the negative total loss on the validation clips of weights in a model.
+
+        Batch normalisation is recalibrated first, as it is for the soup that comes of it.
+        """
+        model.load_state_dict(dict(state))
+        self.recalibrate(model)
+        return -total_of(losses_of(model, self.validation))
+
+    def __str__(self) -> str:
+        clips = sum(len(batch.frames[0].images) for batch in self.training)
+        return f'{clips} clips of {self._path.resolve().stem}'
+
+    def _clips(self, split: Split) -> list[Clip]:
+        clip = ClipSection()
+        source: ClipSource
+        if self._path.suffix == '.zip':
+            source = DriveSource([self._path], self._config, clip)
+        else:
+            section = DataSection(path=self._path, split=split)
+            (source,) = open_sources([section], self._config, clip)
+        if not source.clips:
+            raise DatasetError(f'{self._path}: is too short for a clip')
+        return list(even_clips(source, self._count, _BATCH))
