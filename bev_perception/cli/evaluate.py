@@ -10,6 +10,7 @@ from bev_perception.evaluation.carry_out import compare_stored, evaluate
 from bev_perception.evaluation.families import MetricOptions
 from bev_perception.evaluation.request import ALL_GROUPS, Request
 from bev_perception.evaluation.robustness.catalogue import GROUPS
+from bev_perception.evaluation.robustness.perturbation import STRENGTHS
 from bev_perception.evaluation.scene_run import ScoringOptions
 from bev_perception.evaluation.scenes.options import BagOptions, SceneOptions
 from bev_perception.evaluation.summary import BootstrapOptions
@@ -51,6 +52,10 @@ def _add_predictors(group: argparse._ArgumentGroup) -> None:
         '--robustness', nargs='+', metavar='GROUP', default=[],
         help=f'also with failing cameras and the like: {ALL_GROUPS}, or {", ".join(GROUPS)}',
     )  # fmt: skip
+    group.add_argument(
+        '--strengths', type=int, nargs='+', choices=STRENGTHS, default=STRENGTHS,
+        help='of those that are graded: 1 mild, 2 bad, 3 severe (default: all)',
+    )  # fmt: skip
 
 
 def _add_scenes(group: argparse._ArgumentGroup) -> None:
@@ -77,6 +82,10 @@ def _add_scoring(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--hidden', default='ignore', choices=('ignore', 'drop', 'keep'),
         help='objects that no camera shows: neither found nor missed, not there, to be found',
+    )  # fmt: skip
+    group.add_argument(
+        '--min-visibility', type=float, default=0.1, metavar='SHARE',
+        help='visible share from which on an object counts as shown (default: 0.1)',
     )  # fmt: skip
     group.add_argument(
         '--bootstrap', type=int, default=200, metavar='N', help='draws for the intervals'
@@ -106,11 +115,13 @@ def main(args: argparse.Namespace) -> int:
         live=args.live,
         device=args.device,
         min_score=args.min_score,
+        rate_hz=args.rate,
+        strengths=tuple(args.strengths),
         robustness=tuple(args.robustness),
         read=_read(args),
         most_scenes=args.scenes,
         scoring=ScoringOptions(every_s=args.every),
-        metrics=MetricOptions(hidden=args.hidden),
+        metrics=MetricOptions(args.hidden, args.min_visibility),
         bootstrap=bootstrap,
         submission=args.submission,
         workers=args.workers,
@@ -130,6 +141,5 @@ def _read(args: argparse.Namespace) -> SceneOptions:
         base_frame=args.base_frame,
         truth_file=args.truth,
         truth_topics=tuple(args.truth_topic),
-        rate_hz=args.rate,
     )
     return SceneOptions(bag=bag, split=args.split, scenes=tuple(args.scene))

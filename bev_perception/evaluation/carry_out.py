@@ -218,7 +218,7 @@ def _settings(request: Request) -> dict[str, str]:
         'least score': 'that of the model'
         if request.min_score is None
         else f'{request.min_score:g}',
-        'frame sets': 'all' if read.bag.rate_hz is None else f'at most {read.bag.rate_hz:g} Hz',
+        'frame sets': 'all' if request.rate_hz is None else f'at most {request.rate_hz:g} Hz',
         'split': read.split or 'all',
         'bootstrap draws': str(request.bootstrap.replicates),
     }

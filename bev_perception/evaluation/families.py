@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from bev_perception.evaluation.metric import Metric, Predicts
 from bev_perception.evaluation.metrics.detection import DetectionMetric
@@ -13,8 +13,7 @@ from bev_perception.evaluation.metrics.iou import IouMetric
 from bev_perception.evaluation.metrics.panoptic import PanopticMetric
 from bev_perception.evaluation.metrics.reliability import ReliabilityMetric
 from bev_perception.evaluation.metrics.tracking import TrackingMetric
-
-Hidden = Literal['ignore', 'drop', 'keep']
+from bev_perception.evaluation.truth.hidden import Hidden
 
 
 @dataclass(frozen=True)

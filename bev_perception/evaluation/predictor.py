@@ -14,6 +14,7 @@ from bev_perception.evaluation.metric import Predicts
 from bev_perception.evaluation.prediction import Prediction
 from bev_perception.evaluation.robustness.perturbation import Perturbation
 from bev_perception.evaluation.scenes.scene import OpenScene
+from bev_perception.evaluation.scenes.thinning import thinned
 from bev_perception.model.config_base import ModelDescription
 from bev_perception.model.folder import LoadedModel, load_model
 from bev_perception.pipeline import BevPipeline, PipelineConfig
@@ -55,11 +56,13 @@ class ModelPredictor:
         folder: of the model.
         device: as `PipelineConfig`.
         min_score: likewise.
+        rate_hz: frame sets are thinned to at most this rate; None: all of them.
     """
 
     folder: Path
     device: str = 'auto'
     min_score: float | None = None
+    rate_hz: float | None = None
 
     def info(self) -> PredictorInfo:
         loaded = _loaded(self.folder, os.getpid())
@@ -74,6 +77,8 @@ class ModelPredictor:
         loaded = _loaded(self.folder, os.getpid())
         pipeline = BevPipeline(loaded, PipelineConfig(self.device, self.min_score))
         sets = scene.frame_sets()
+        if self.rate_hz is not None:
+            sets = thinned(sets, self.rate_hz, int(scene.truth.stamps_ns[0]))
         for frames in sets if perturbation is None else perturbation.apply(sets):
             frame = pipeline.step(frames)
             yield Prediction(frame, sum(frame.stage_s.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from bev_perception.evaluation.families import MetricOptions
 from bev_perception.evaluation.predictor import ModelPredictor, Predictor, RecordedPredictor
 from bev_perception.evaluation.results import Refusal
 from bev_perception.evaluation.robustness.catalogue import catalogue
-from bev_perception.evaluation.robustness.perturbation import Perturbation
+from bev_perception.evaluation.robustness.perturbation import STRENGTHS, Perturbation
 from bev_perception.evaluation.scene_run import ScoringOptions
 from bev_perception.evaluation.scenes.discover import discover
 from bev_perception.evaluation.scenes.options import SceneOptions
@@ -36,7 +37,9 @@ class Request:
         live: also run each model through the real node, over DDS.
         device: as `PipelineConfig`.
         min_score: likewise.
+        rate_hz: frame sets are thinned to at most this rate; None: all of them.
         robustness: groups of perturbations; 'all' for every one.
+        strengths: of those that are graded.
         read: which scenes, and how.
         most_scenes: of each data set, evenly spread; None: all.
         scoring: which frames count.
@@ -54,7 +57,9 @@ class Request:
     live: bool = False
     device: str = 'auto'
     min_score: float | None = None
+    rate_hz: float | None = None
     robustness: tuple[str, ...] = ()
+    strengths: tuple[int, ...] = STRENGTHS
     read: SceneOptions = field(default_factory=SceneOptions)
     most_scenes: int | None = None
     scoring: ScoringOptions = field(default_factory=ScoringOptions)
@@ -69,6 +74,8 @@ class Request:
             raise ConfigError('nothing to evaluate: name a recording or a data set')
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise ConfigError(f'--min-score must be in [0, 1], got {self.min_score}')
+        if self.rate_hz is not None and not 0 < self.rate_hz < math.inf:
+            raise ConfigError(f'--rate must be > 0 Hz, got {self.rate_hz}')
         if self.most_scenes is not None and self.most_scenes < 1:
             raise ConfigError(f'--scenes must be at least 1, got {self.most_scenes}')
         if self.workers is not None and self.workers < 1:
@@ -106,7 +113,9 @@ def find_predictors(request: Request, data: Sequence[DataSet]) -> tuple[Predicto
     """
     names = request.models or (() if request.results else (DEFAULT_MODEL,))
     models: list[Predictor] = [
-        ModelPredictor(model_folder(name).resolve(), request.device, request.min_score)
+        ModelPredictor(
+            model_folder(name).resolve(), request.device, request.min_score, request.rate_hz
+        )
         for name in names
     ]
     scenes = [scene for part in data for scene in part.scenes]
@@ -137,7 +146,7 @@ def find_perturbations(request: Request, data: Sequence[DataSet]) -> tuple[Pertu
             f'{", ".join(second)}; evaluate one rig at a time'
         )
     groups = None if ALL_GROUPS in request.robustness else request.robustness
-    return catalogue(next(iter(rigs)), groups)
+    return catalogue(next(iter(rigs)), groups, request.strengths)
 
 
 def _name(path: Path, others: Sequence[Path]) -> str:

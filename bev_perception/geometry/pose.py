@@ -73,6 +73,16 @@ def yaw_of(pose: ArrayLike) -> float:
     return float(np.arctan2(matrix[1, 0], matrix[0, 0]))
 
 
+def twist_about_z(pose: ArrayLike) -> float:
+    """Returns the part of the rotation that is about z, in rad in (-pi, pi].
+
+    The swing-twist decomposition of the quaternion; that of the inverse is its negative, which
+    does not hold for `yaw_of` of tilted frames.
+    """
+    _, _, z, w = quaternion_of(pose)
+    return float(2.0 * np.arctan2(z, w))
+
+
 def interpolate(pose_0: ArrayLike, pose_1: ArrayLike, alpha: float) -> Matrix:
     """Returns the [4, 4] pose at share `alpha` of the way: lerp of positions, slerp of rotations.
 

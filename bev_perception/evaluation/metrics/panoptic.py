@@ -91,7 +91,9 @@ class PanopticMetric:
                 f'vpq/{name}/VPQ': Figure(counts.quality if there else None),
                 f'vpq/{name}/RQ': Figure(counts.recognition_quality if there else None),
                 f'vpq/{name}/SQ': Figure(counts.segmentation_quality if there else None),
-                f'vpq/{name}/switches': Figure(float(counts.switches) if there else None, 'lower'),
+                f'vpq/{name}/switches': Figure(
+                    float(counts.switches) if there else None, 'lower', 'count'
+                ),
             }
         return figures
 

@@ -13,7 +13,6 @@ from bev_perception.evaluation.scenes.bag_truth import read_bag_truth
 from bev_perception.evaluation.scenes.forgiving_reader import ForgivingReader
 from bev_perception.evaluation.scenes.options import BagOptions
 from bev_perception.evaluation.scenes.scene import SceneInfo
-from bev_perception.evaluation.scenes.thinning import thinned
 from bev_perception.evaluation.truth.message_types import learn_truth_types
 from bev_perception.evaluation.truth.scene_truth import SceneTruth
 from bev_perception.frame import FrameSet
@@ -76,7 +75,7 @@ class OpenBag:
         names = tuple(camera.name for camera in rig.rig.cameras)
         self.info = SceneInfo(scene.name, 'bag', names, reader.duration_s())
         self.truth = truth
-        self._reader, self._rate_hz = reader, scene.options.rate_hz
+        self._reader = reader
         self._found = list(problems)
         self._rig = ReplayRig(
             sources_from_rig_file(rig.rig), rig.rig.base_frame, rig.rig.odometry_topic or ''
@@ -92,7 +91,7 @@ class OpenBag:
         """Yields the frame sets in order, up to where the recording is damaged."""
         stamps = self.truth.stamps_ns
         first_ns = last_ns = None
-        for frames in self._thinned():
+        for frames in self._frame_set_reader():
             first_ns = frames.stamp_ns if first_ns is None else min(first_ns, frames.stamp_ns)
             last_ns = max(last_ns or 0, frames.stamp_ns)
             yield frames
@@ -103,12 +102,6 @@ class OpenBag:
                 f'the ground truth is of another time ({stamps[0]} to {stamps[-1]} ns) than the '
                 f'images ({first_ns} to {last_ns} ns)'
             )
-
-    def _thinned(self) -> Iterator[FrameSet]:
-        frame_sets = iter(self._frame_set_reader())
-        if self._rate_hz is None:
-            return frame_sets
-        return thinned(frame_sets, self._rate_hz, int(self.truth.stamps_ns[0]))
 
     def _frame_set_reader(self) -> FrameSetReader:
         return FrameSetReader(self._reader, self._rig, SyncConfig())

@@ -17,18 +17,14 @@ class BagOptions:
         base_frame: of a rig that is made here.
         truth_file: ground truth as JSON; None: from topics, else from `<bag>_objects.json`.
         truth_topics: with ground truth; empty: those under `/ground_truth/`.
-        rate_hz: frame sets are thinned to at most this rate; None: all of them.
     """
 
     rig: Path | None = None
     base_frame: str = 'base_link'
     truth_file: Path | None = None
     truth_topics: tuple[str, ...] = ()
-    rate_hz: float | None = None
 
     def __post_init__(self) -> None:
-        if self.rate_hz is not None and not 0 < self.rate_hz < float('inf'):
-            raise ConfigError(f'rate of frame sets must be > 0 Hz, got {self.rate_hz}')
         if self.truth_file is not None and self.truth_topics:
             raise ConfigError('ground truth is either a file or topics: name one of the two')
 

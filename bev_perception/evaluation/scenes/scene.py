@@ -37,9 +37,14 @@ class OpenScene(Protocol):
         problems: what could not be read and is left out, one line each.
     """
 
-    info: SceneInfo
-    truth: SceneTruth
-    problems: tuple[str, ...]
+    @property
+    def info(self) -> SceneInfo: ...
+
+    @property
+    def truth(self) -> SceneTruth: ...
+
+    @property
+    def problems(self) -> tuple[str, ...]: ...
 
     def frame_sets(self) -> Iterator[FrameSet]:
         """Yields the frame sets in order; may be asked again, from the start."""
@@ -52,7 +57,8 @@ class Scene(Protocol):
         name: see `SceneInfo`.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def open(self) -> AbstractContextManager[OpenScene]:
         """Opens the scene.

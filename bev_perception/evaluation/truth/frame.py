@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bev_perception.geometry.grid import BevGrid
-from bev_perception.geometry.pose import transform, wrap_angle, yaw_of
+from bev_perception.geometry.pose import transform, twist_about_z, wrap_angle
 
 FloatArray = NDArray[np.float64]
 
@@ -84,10 +84,11 @@ class TruthObjects:
     def transformed(self, target_T_source: ArrayLike) -> TruthObjects:
         """Returns the objects in another frame, given its pose [4, 4]; boxes stay upright.
 
-        Velocities stay those over ground: they are turned about z only.
+        Headings and velocities over ground are turned about z only, by the twist of the rotation:
+        going back undoes it exactly, however tilted the frames are against each other.
         """
         pose = np.asarray(target_T_source, np.float64)
-        yaw = yaw_of(pose)
+        yaw = twist_about_z(pose)
         cos, sin = np.cos(yaw), np.sin(yaw)
         turn = np.array([[cos, -sin], [sin, cos]])
         return TruthObjects(

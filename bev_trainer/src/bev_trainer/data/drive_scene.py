@@ -19,19 +19,16 @@ from bev_perception.frame import CameraSample, FrameSet
 from bev_perception.inputs.image import CameraImage
 from bev_perception.inputs.state import CameraState
 from bev_perception.units import NS_PER_S
-from bev_trainer.data.drive_labels import DriveFrame
+from bev_trainer.data.drive_maps import OCCUPANCY, map_layers
 from bev_trainer.dataset.description import Split
 from bev_trainer.dataset.manifest import DRIVES, HEADER, MANIFEST, SPLITS, load_dataset
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.dataset.tokens import instance_token
 from bev_trainer.errors import DatasetError
 from bev_trainer.labels.bev import GROUND_LAYERS
-from bev_trainer.targets.occupancy import occupancy_target, semantic_target
 from bev_trainer.world.classes import SemanticClass
 
-OCCUPANCY = 'occupancy'
 LAYERS = (*GROUND_LAYERS, OCCUPANCY)
-MIN_PIXELS = 10  # as in training: fewer do not make a road user visible
 
 
 @dataclass(frozen=True)
@@ -117,13 +114,13 @@ def drive_scenes(path: Path, split: str | None) -> Sequence[Scene] | None:
     drives = load_dataset(path).drives(cast(Split | None, split))
     if not drives:
         raise DatasetError(f"{path}: has no drive in split '{split}'")
-    return cast(list[Scene], [DriveScene(drive.stem, drive) for drive in drives])
+    return [DriveScene(drive.stem, drive) for drive in drives]
 
 
 def _one_drive(path: Path, split: str | None) -> Sequence[Scene]:
     if split is not None:
         raise DatasetError(f"{path}: split '{split}' is for data sets, this is one drive")
-    return cast(list[Scene], [DriveScene(path.stem, path)])
+    return [DriveScene(path.stem, path)]
 
 
 def _truth_frames(drive: Drive) -> list[TruthFrame]:
@@ -156,13 +153,8 @@ def _objects(drive: Drive, frame: int, visibility: np.ndarray) -> TruthObjects:
 
 
 def _layers(drive: Drive, frame: int) -> Mapping[str, TruthLayer]:
-    labels, grid = DriveFrame(drive, frame, MIN_PIXELS), drive.label_grid
-    objects = labels.objects((0.0,))
-    cells = dict(
-        zip(GROUND_LAYERS, semantic_target(labels, objects, grid, GROUND_LAYERS), strict=True)
-    )
-    cells[OCCUPANCY] = occupancy_target(labels, objects, grid)
-    return {name: TruthLayer(grid, values) for name, values in cells.items()}
+    cells = map_layers(drive, frame)
+    return {name: TruthLayer(drive.label_grid, values) for name, values in cells.items()}
 
 
 def _jpeg(content: bytes) -> CameraImage:

@@ -9,23 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.rig_file import RigFileCamera
+from bev_trainer.data.drive_maps import OCCUPANCY, map_layers
 from bev_trainer.dataset.bag import messages, truth_messages
 from bev_trainer.dataset.bag.ego_path import EgoPath, ego_path, odom_T_world
 from bev_trainer.dataset.bag.recording import Event, write_recording
 from bev_trainer.dataset.bag.truth_objects import truth_entry, truth_objects
 from bev_trainer.dataset.reader import Drive
-from bev_trainer.labels.bev import BEV_LAYERS, semantic_bev
-from bev_trainer.world.classes import OBJECT_CLASSES
 
 ODOMETRY_STEP_NS = 20_000_000
 MARGIN_NS = 100_000_000
-MAP_LAYERS = ('drivable', 'lane_marking', 'crossing', 'sidewalk')
 TRUTH = '/ground_truth'
-_OBJECT_LAYERS = [BEV_LAYERS.index(item.label) for item in OBJECT_CLASSES]
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ def write_bag(drive: Drive, output: Path, *, raw: bool = False) -> Path:
     first image to after the last one. odom begins where the vehicle is at the first reference
     instant; map is the world frame. Ground truth at every reference instant is on
     `/ground_truth/objects` and `/ground_truth/detections`; at those with dense labels also on
-    `/ground_truth/occupancy` (all road users) and `/ground_truth/semantics/<layer>`. Every
+    `/ground_truth/occupancy` and `/ground_truth/semantics/<layer>`. Every
     message is logged at its stamp.
 
     Args:
@@ -158,19 +153,11 @@ class _Recording:
 
     def _grids(self, frame: int, stamp_ns: int) -> Iterator[Event]:
         drive = self._drive
-        layers = semantic_bev(
-            drive.ground,
-            drive.world_T_base[frame],
-            drive.boxes(frame, in_base=True),
-            drive.label_grid,
-        )
-        observed = np.any(drive.observed(frame), axis=0)
-        filled = {f'semantics/{name}': layers[BEV_LAYERS.index(name)] for name in MAP_LAYERS}
-        filled = {'occupancy': layers[_OBJECT_LAYERS].any(axis=0), **filled}
-        for topic, cells in filled.items():
+        for name, cells in map_layers(drive, frame).items():
             message = truth_messages.grid_message(
-                cells, observed, drive.label_grid, stamp_ns, self._base_frame
+                cells == 1, cells >= 0, drive.label_grid, stamp_ns, self._base_frame
             )
+            topic = name if name == OCCUPANCY else f'semantics/{name}'
             yield stamp_ns, f'{TRUTH}/{topic}', message
 
 
