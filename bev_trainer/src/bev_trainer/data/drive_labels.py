@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry.grid import BevGrid
-from bev_perception.geometry.grid_lookup import looked_up
 from bev_perception.geometry.pose import transform
+from bev_trainer.augment.turn import turn_pose, turned_ego, turned_lookup, turned_objects
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.labels.bev import BEV_LAYERS, UNIONS, layers_of, semantic_bev
 from bev_trainer.labels.boxes import BoxArray
@@ -29,10 +29,21 @@ class DriveFrame:
         drive: open drive file.
         frame: one of its label frames.
         min_pixels: a road user counts as visible when a camera shows as many pixels of it.
+        turn_rad: the base frame is turned by so much, see `bev_trainer.augment.turn`.
+        cameras: bool [N], whose view counts; None: that of all.
     """
 
-    def __init__(self, drive: Drive, frame: int, min_pixels: int) -> None:
+    def __init__(
+        self,
+        drive: Drive,
+        frame: int,
+        min_pixels: int,
+        turn_rad: float = 0.0,
+        cameras: NDArray[np.bool_] | None = None,
+    ) -> None:
         self._drive, self._frame, self._min_pixels = drive, frame, min_pixels
+        self._turn_rad = turn_rad
+        self._cameras = np.ones(len(drive.cameras), np.bool_) if cameras is None else cameras
         self._semantic: dict[BevGrid, NDArray[np.bool_]] = {}
 
     def objects(self, times_s: tuple[float, ...]) -> ObjectLabels:
@@ -44,8 +55,8 @@ class DriveFrame:
         boxes = boxes.selected(near)
         rows = boxes.instance.astype(np.int64) - 1
         valid = ways.valid[near]
-        pixels = drive.objects.visible_pixels[rows, frame].max(axis=-1, initial=0)
-        return ObjectLabels(
+        pixels = drive.objects.visible_pixels[rows, frame][:, self._cameras]
+        labels = ObjectLabels(
             label=rows + 1,
             class_name=tuple(SemanticClass(kind).label for kind in boxes.class_id),
             center_m=boxes.center_m,
@@ -54,8 +65,9 @@ class DriveFrame:
             velocity_mps=boxes.velocity_mps,
             path_m=np.where(valid[..., None], ways.xy_m[near], np.nan).transpose(1, 0, 2),
             path_yaw_rad=ways.yaw_rad[near].T,
-            visible=pixels >= self._min_pixels,
+            visible=pixels.max(axis=-1, initial=0) >= self._min_pixels,
         )
+        return turned_objects(labels, self._turn_rad)
 
     def layer(self, name: str, grid: BevGrid) -> NDArray[np.bool_] | None:
         """Returns bool [Y, X] where a semantic layer is; None if there is none of that name."""
@@ -64,7 +76,9 @@ class DriveFrame:
         if grid not in self._semantic:
             drive, frame = self._drive, self._frame
             boxes: BoxArray = drive.boxes(frame)
-            world_T_base = drive.world_T_base[frame]
+            if self._turn_rad != 0.0:
+                boxes = boxes.transformed(turn_pose(self._turn_rad))
+            world_T_base = turned_ego(drive.world_T_base[frame], self._turn_rad)
             self._semantic[grid] = semantic_bev(drive.ground, world_T_base, boxes, grid)
         return np.asarray(layers_of(self._semantic[grid], (name,))[0], np.bool_)
 
@@ -72,8 +86,9 @@ class DriveFrame:
         """Returns bool [Y, X] where a camera shows a house, a plant, a pole or the like."""
         drive, frame = self._drive, self._frame
         found = np.zeros(grid.shape, np.bool_)
-        motions = drive.base_T_camera_base(frame)
-        for index, camera in enumerate(drive.cameras):
+        motions = turn_pose(self._turn_rad) @ drive.base_T_camera_base(frame)
+        for index in np.flatnonzero(self._cameras).tolist():
+            camera = drive.cameras[index]
             static = np.isin(drive.classes(frame, index), _STATIC)
             depth_m = drive.depth_m(frame, index)
             static &= depth_m > 0
@@ -87,8 +102,8 @@ class DriveFrame:
 
     def observed(self, grid: BevGrid) -> NDArray[np.bool_]:
         """Returns bool [Y, X] which cells some camera sees; none outside the label grid."""
-        seen = np.asarray(self._drive.observed(self._frame).any(axis=0), np.float32)
-        return looked_up(seen, self._drive.label_grid, grid) > 0
+        seen = np.asarray(self._drive.observed(self._frame)[self._cameras].any(axis=0))
+        return turned_lookup(seen, self._drive.label_grid, grid, self._turn_rad)
 
     def depth_m(self, camera: int) -> NDArray[np.float32]:
         """Returns [H, W] depth of a camera's pixels; see `Shot.depth_m`."""
