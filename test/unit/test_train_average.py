@@ -193,6 +193,7 @@ def test_swapping_is_exact_on_the_real_network(kind: str) -> None:
                 if tensor.is_floating_point():
                     tensor.add_(torch.randn(tensor.shape, generator=generator) * 0.1)
         average.update(model, step)
+    assert average.state_dict()['average'].keys() == model.state_dict().keys()
     tensors = [*model.parameters(), *model.buffers()]
     places = [tensor.data_ptr() for tensor in tensors]
     strides = [tensor.stride() for tensor in tensors]

@@ -184,7 +184,7 @@ def test_models_of_other_networks_are_refused_by_field() -> None:
         "c: 'bev_encoder.channels' is 12, in a it is 8; only models of one network can be averaged"
     )
     without = config.model_copy(update={'memory': None})
-    with pytest.raises(ModelError, match="^b: 'memory' is None"):
+    with pytest.raises(ModelError, match=r"^b: 'memory' is None"):
         check_same_network([('a', config), ('b', without)])
 
 

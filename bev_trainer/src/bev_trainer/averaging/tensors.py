@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +24,19 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Returns parameters and buffers by name, as they lie in the model."""
+    """Returns parameters and buffers by name, as they lie in the model.
+
+    Buffers that do not belong to the weights (those that a state dict leaves out) are left out.
+    """
     model = unwrapped(model)
-    return {name: tensor.detach() for name, tensor in _named(model)}
+    return {
+        name: tensor.detach() for name, tensor in (*model.named_parameters(), *_buffers(model))
+    }
 
 
 def statistics_of(model: nn.Module) -> frozenset[str]:
     """Returns the names of what is not learned by gradients: the buffers."""
-    return frozenset(name for name, _ in unwrapped(model).named_buffers())
+    return frozenset(name for name, _ in _buffers(unwrapped(model)))
 
 
 def copied(tensor: Tensor) -> Tensor:
@@ -72,9 +77,12 @@ def misfit(found: State, expected: State, source: str) -> str | None:
     return None
 
 
-def _named(model: nn.Module) -> Iterable[tuple[str, Tensor]]:
-    yield from model.named_parameters()
-    yield from model.named_buffers()
+def _buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    # Not by way of `state_dict`: where weights are sharded that gathers all of them.
+    for place, module in model.named_modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if name not in module._non_persistent_buffers_set:
+                yield f'{place}.{name}' if place else name, buffer
 
 
 def _listed(names: Sequence[str]) -> str:
