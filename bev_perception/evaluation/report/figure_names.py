@@ -23,6 +23,7 @@ _FAMILY_TITLES = {
 _HEADLINES: tuple[tuple[str, ...], ...] = (
     (r'detection/NDS',),
     (r'detection/mAP',),
+    (r'detection/AP@2m/car',),
     (r'tracking/AMOTA',),
     (
         r'iou/long/(vehicle|movable|car)',
@@ -31,9 +32,11 @@ _HEADLINES: tuple[tuple[str, ...], ...] = (
         r'iou/[^/]+/mean',
         r'iou/.+',
     ),
+    (r'iou/long/drivable',),
     (r'future_iou/long', r'future_iou/.+'),
     (r'vpq/long/VPQ', r'vpq/.*VPQ'),
     (r'forecast/minADE', r'forecast/minADE_\d+', r'forecast/.*minADE.*'),
+    (r'forecast/moving_vehicles/to_constant_velocity/minADE',),
     (r'occupancy/ECE', r'occupancy/.*ECE.*'),
     (r'occupancy/unknown_share',),
 )
@@ -41,11 +44,13 @@ _HEADLINES: tuple[tuple[str, ...], ...] = (
 _EXPLAINED = (
     (r'detection/NDS', 'nuScenes detection score: precision and errors of boxes in one number'),
     (r'detection/mAP', 'mean average precision over classes and centre distances'),
+    (r'detection/AP@2m/.+', 'average precision, centres at most 2 m off'),
     (r'tracking/AMOTA', 'tracking accuracy, averaged over recall'),
     (r'iou/.+/mean', 'overlap of predicted and true cells, mean over classes'),
     (r'iou/.+', 'overlap of predicted and true cells, all frames pooled'),
     (r'future_iou/.+', 'the same, now and at the instants ahead'),
     (r'vpq/.*VPQ', 'instances found and kept over time'),
+    (r'forecast/.*to_constant_velocity/minADE', 'the same over that of constant velocity'),
     (r'forecast/.*minADE.*', 'mean distance of the best path from the true one'),
     (r'forecast/.*minFDE.*', 'distance at the end of the best path'),
     (r'occupancy/.*ECE.*', 'how far probabilities are from frequencies'),
