@@ -23,6 +23,8 @@ from bev_trainer.dataset.reader import Drive
 from bev_trainer.targets.frame import FrameTargets, frame_targets
 from bev_trainer.targets.images import depth_bins_of
 
+_RIGS = 16
+
 
 class DriveClips:
     """Makes clips for one model.
@@ -44,6 +46,7 @@ class DriveClips:
         self._config, self._view_transform = config, view_transform
         self._cameras, self._min_pixels = cameras, min_pixels
         self._preprocessor = ImagePreprocessor(config.input, workers=1)
+        self._known: dict[tuple[bytes | None, ...], RigMatrices] = {}
 
     def clip(self, drive: Drive, frames: Sequence[int]) -> Clip:
         """Returns frames of a drive, in order, as a clip (batch 1); label frames have targets.
@@ -80,6 +83,17 @@ class DriveClips:
         return self._preprocessor.prepare(samples, drive.stamp_ns(frame))
 
     def _matrices(self, remaps: Sequence[ImageRemap | None]) -> RigMatrices:
+        """Returns the matrices of a rig; those of the last few are kept."""
+        key = tuple(
+            None if remap is None else remap.source.key() + remap.target.key() for remap in remaps
+        )
+        if key not in self._known:
+            if len(self._known) >= _RIGS:
+                self._known.clear()
+            self._known[key] = self._built(remaps)
+        return self._known[key]
+
+    def _built(self, remaps: Sequence[ImageRemap | None]) -> RigMatrices:
         absent = [None] * (self._cameras - len(remaps))
         return self._view_transform.build(
             [*(None if r is None else r.target for r in remaps), *absent],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -102,15 +103,10 @@ class Drive:
             raise self._archive.error(members.DESCRIPTION, 'is wrong: cameras without calibration')
         return complete
 
-    @cached_property
+    @property
     def rays(self) -> tuple[FloatArray, ...]:
         """`Camera.rays` of every pixel of each camera, [H, W, 3]."""
-        return tuple(
-            camera.rays(
-                np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), -1)
-            )
-            for camera in self.cameras
-        )
+        return tuple(_all_rays(_Keyed(camera.key(), camera)) for camera in self.cameras)
 
     @cached_property
     def label_grid(self) -> BevGrid:
@@ -282,3 +278,21 @@ class Drive:
             found = f'{array.dtype.name} {array.shape}'
             raise self._archive.error(name, f'must be {np.dtype(dtype).name} {shape}, is {found}')
         return array
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """A camera that is equal to others of the same calibration."""
+
+    key: bytes
+    camera: Camera = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _all_rays(keyed: _Keyed) -> FloatArray:
+    """Returns the rays of all pixels; drives of one rig share them."""
+    camera = keyed.camera
+    u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    rays: FloatArray = camera.rays(np.stack([u, v], axis=-1))
+    rays.setflags(write=False)
+    return rays
