@@ -69,8 +69,8 @@ class CameraPlan:
     def shown(self, stamps_ns: Sequence[int], frames: Sequence[int]) -> NDArray[np.int64]:
         """Returns int64 [S, N]: whose image each camera shows in the frames of the clip.
 
-        Out of all frames of a recording the one nearest to the wanted instant, at most the
-        present one; the first, where the recording does not reach as far back.
+        Out of all frames of a recording the one nearest to the wanted instant, the earlier of
+        two; the first, where the recording does not reach as far back.
 
         Args:
             stamps_ns: of the recording, rising.
@@ -82,8 +82,7 @@ class CameraPlan:
         after = np.clip(np.searchsorted(stamps, wanted), 1, max(len(stamps) - 1, 1))
         before = after - 1
         after = np.minimum(after, len(stamps) - 1)
-        nearer = np.where(wanted - stamps[before] <= stamps[after] - wanted, before, after)
-        return np.minimum(nearer, now)
+        return np.where(wanted - stamps[before] <= stamps[after] - wanted, before, after)
 
     def seen(self) -> NDArray[np.bool_]:
         """Returns bool [S, N]: the camera was present then or earlier in the clip."""

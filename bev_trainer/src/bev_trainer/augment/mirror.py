@@ -93,10 +93,8 @@ def mirrored_targets(targets: FrameTargets) -> FrameTargets:
 
 
 def _mirrored_frame(frame: ClipFrame) -> ClipFrame:
-    # Flipped as they lie in memory, so that channels stay innermost.
-    images = frame.images.movedim(2, -1).flip(3).movedim(-1, 2)
     return ClipFrame(
-        images,
+        frame.images.flip(-1),
         frame.camera_mask,
         None if frame.motion is None else mirrored_motion(frame.motion),
         None if frame.targets is None else mirrored_targets(frame.targets),
