@@ -28,6 +28,8 @@ MAX_YAW_RATE_RADPS = 2.0 * math.pi
 # frame rest for almost twice the bound in a curve.
 YAW_LEAD = 0.8
 
+UNKNOWN_POSE = 'the ego pose is unknown'
+
 
 class MemoryFrames:
     """Follows one vehicle and says per frame where its past maps are.
@@ -73,6 +75,7 @@ class MemoryFrames:
             else _RingTrack(slots)
         )
         self._last: tuple[int, PlanarPose] | None = None
+        self._blind = False  # a frame without ego pose came last: nothing connects to it
         self._forgotten = ''
 
     @property
@@ -82,7 +85,7 @@ class MemoryFrames:
 
     def reset(self) -> None:
         """Drops the past: the next step keeps nothing."""
-        self._last = None
+        self._last, self._blind = None, False
 
     def step(self, stamp_ns: int, odom_T_base: NDArray[np.floating] | None) -> MemoryMotion:
         """Returns the motion (batch 1, CPU) of the frame at `stamp_ns`.
@@ -94,11 +97,14 @@ class MemoryFrames:
         """
         known = odom_T_base is not None and bool(np.all(np.isfinite(odom_T_base)))
         pose = PlanarPose.of(odom_T_base) if odom_T_base is not None and known else None
-        self._forgotten = '' if self._last is None else self._break(stamp_ns, pose)
+        if self._last is not None:
+            self._forgotten = self._break(stamp_ns, pose)
+        else:
+            self._forgotten = UNKNOWN_POSE if self._blind else ''
         if self._last is None or self._forgotten:
             self._track.clear()
         motion = self._track.advance(stamp_ns, IDENTITY if pose is None else pose)
-        self._last = None if pose is None else (stamp_ns, pose)
+        self._last, self._blind = (None, True) if pose is None else ((stamp_ns, pose), False)
         return motion
 
     def _break(self, stamp_ns: int, pose: PlanarPose | None) -> str:
@@ -110,7 +116,7 @@ class MemoryFrames:
         if gap_s > self._max_gap_s:
             return f'{gap_s:.3f} s without a frame, more than {self._max_gap_s:g} s'
         if pose is None:
-            return 'the ego pose is unknown'
+            return UNKNOWN_POSE
         step = self._last[1].between(pose)
         distance_m, yaw_rad = math.hypot(step.x_m, step.y_m), abs(step.yaw_rad)
         if (
