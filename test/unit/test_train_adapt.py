@@ -150,8 +150,10 @@ def test_frozen_trunk_trains_heads_only() -> None:
 
 
 def test_parts_may_be_named_one_by_one() -> None:
-    model = bev_model(0)
+    model = bev_model(0).train()
     frozen = FrozenParts(model, ['heads.motion', 'backbone', 'backbone'])
+    assert not any(module.training for module in model.backbone.modules())
+    assert not model.heads.motion.training and model.heads.objects.training
     assert frozen.names == ('backbone', 'heads.motion')
     still = {name for name, p in model.named_parameters() if not p.requires_grad}
     assert still == {

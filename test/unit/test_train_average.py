@@ -159,6 +159,16 @@ def test_bema_schedule() -> None:
     assert bounded.bias_weight(10**6) == pytest.approx((10**6 + 10) ** -0.2)
 
 
+def test_bema_by_hand_with_unlike_powers() -> None:
+    """lag 4: beta_1 = 5 ** -1 and alpha_1 = 5 ** -2, from 2 to 12."""
+    model = Point(2.0)
+    average = BiasCorrectedAverage(model, ema_power=1.0, bias_power=2.0, lag=4.0)
+    model.go(12.0)
+    average.update(model, 1)
+    with average.applied(model):
+        assert model.weight.item() == pytest.approx(2.0 + 10.0 / 5 + 10.0 / 25)
+
+
 def test_bema_corrects_parameters_only() -> None:
     model = Point(0.0)
     average = BiasCorrectedAverage(model, ema_power=1.0, bias_power=1.0, lag=1.0)
@@ -270,6 +280,21 @@ def test_resumed_average_is_bit_equal(kind: str, stop: int) -> None:
     run(model, average, optimiser, stop + 1)
     found = applied_values(average, model)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize('kind', MAKERS)
+def test_resumed_average_knows_its_step(kind: str) -> None:
+    model = Point(1.0)
+    average = MAKERS[kind](model)
+    for step in range(1, 5):
+        model.go(float(step))
+        average.update(model, step)
+    again = MAKERS[kind](Point(0.0))
+    again.load_state_dict(average.state_dict())
+    model.go(50.0)
+    again.update(model, 4)  # as after the last batch before the checkpoint
+    expected, found = (applied_values(one, model)['weight'] for one in (average, again))
+    assert torch.equal(expected, found)
 
 
 def test_average_of_half_precision_is_kept_in_float32() -> None:

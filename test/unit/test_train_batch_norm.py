@@ -116,6 +116,17 @@ def test_later_layers_see_what_training_shows_them(model: BevModel, clips: list[
         torch.testing.assert_close(layer.running_var, other.running_var, rtol=1e-4, atol=1e-6)
 
 
+def test_memory_goes_from_frame_to_frame(model: BevModel, clips: list[Clip]) -> None:
+    apart = copy.deepcopy(model)
+    clip = clips[0]
+    recalibrate(model, [clip])
+    recalibrate(apart, [Clip((frame,), clip.matrices) for frame in clip.frames])
+    found, alone = model.state_dict(), apart.state_dict()
+    unlike = {name.split('.')[0] for name in found if not torch.equal(found[name], alone[name])}
+    assert unlike >= {'bev_encoder', 'heads'}
+    assert not unlike & {'backbone', 'neck', 'depth_head'}
+
+
 def test_only_statistics_change_and_modes_come_back(model: BevModel, clips: list[Clip]) -> None:
     model.train()
     model.backbone.eval()

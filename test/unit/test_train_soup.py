@@ -205,4 +205,7 @@ def test_description_says_what_the_soup_is_made_of(tmp_path: Path) -> None:
     assert mixed.licence == 'Apache-2.0 AND CC0-1.0'
     assert mixed.version == '0.1.0+soup'
     assert described_soup('uniform', [made, made]).training.trained
+    anchored = described_soup('stock', [made, made], one)
+    assert not anchored.training.trained
+    assert anchored.licence == 'CC0-1.0 AND Apache-2.0'
     check_same_network([('a', mixed), ('b', one.config)])
