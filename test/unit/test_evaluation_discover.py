@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from bev_trainer.data.drive_labels import DriveFrame
-from bev_trainer.data.drive_scene import LAYERS, MIN_PIXELS, drive_scenes
+from bev_trainer.data.drive_maps import MIN_PIXELS
+from bev_trainer.data.drive_scene import LAYERS, drive_scenes
 from bev_trainer.dataset.bag.writer import write_bag as write_drive_bag
 from bev_trainer.dataset.nuscenes.writer import write_nuscenes
 from bev_trainer.dataset.reader import Drive

@@ -65,12 +65,10 @@ def test_a_cell_answers_for_its_parts(parts: int) -> None:
     fine = output(bev)
     assert fine.shape == (2, 4, 3 * parts, 5 * parts)
     weight = output.weight.flatten(1)
-    for c, i, j, y, x in [
-        (0, 0, 0, 0, 0),
-        (2, 1, 0, 1, 4),
-        (1, parts - 1, 1, 2, 3),
-        (3, 0, 1, 0, 2),
-    ]:
+    assert output.bias is not None
+    bias = {1: 3.0, 2: -2.0}
+    places = [(0, 0, 0, 0, 0), (2, 1, 0, 1, 4), (1, parts - 1, 1, 2, 3), (3, 0, 1, 0, 2)]
+    for c, i, j, y, x in places:
         row = (c * parts + i) * parts + j
         wanted = bev[:, :, y, x] @ weight[row] + bias.get(c, float(output.bias[row].detach()))
         assert torch.allclose(fine[:, c, y * parts + i, x * parts + j], wanted, atol=1e-6)
