@@ -42,26 +42,13 @@ from numpy.typing import NDArray
 
 import bev_perception.msg as bev_msgs
 from bev_perception.errors import ConfigError
+from bev_perception.evaluation.truth.messages import AUTOWARE_CLASSES
 from bev_perception.frame import BevFrame
 from bev_perception.inputs.conversion import stamp_to_ns
 from bev_perception.replay.result_messages import yaw_from_msg
 from bev_perception.ros.messages import motion_state, object_array_msg, pose_msg
 
 # Autoware's labels in the order of their numbers.
-AUTOWARE_CLASSES = (
-    'unknown',
-    'car',
-    'truck',
-    'bus',
-    'trailer',
-    'motorcycle',
-    'bicycle',
-    'pedestrian',
-    'animal',
-    'hazard',
-    'over_drivable',
-    'under_drivable',
-)
 LABEL_OF_CLASS = {
     **{name: label for label, name in enumerate(AUTOWARE_CLASSES)},
     'construction_vehicle': ObjectClassification.TRUCK,
