@@ -21,7 +21,7 @@ from bev_perception.evaluation.truth.frame import TruthFrame, TruthObjects
 from bev_perception.evaluation.truth.scene_truth import SceneTruth
 from bev_perception.frame import BevObject, ClassScore
 from bev_perception.geometry.grid import BevGrid
-from bev_perception.geometry.pose import invert, pose_from_yaw, transform, yaw_of
+from bev_perception.geometry.pose import invert, pose_from_yaw
 from support.truth import bev_frame
 
 VERSION, SPLIT = 'v1.0-random', 'random_val'
@@ -72,8 +72,7 @@ def random_scene(name: str, rng: np.random.Generator, samples: int, objects: int
 
 def _in_base(objects: TruthObjects, pose: np.ndarray) -> TruthObjects:
     """Returns what `transformed(pose)` makes these objects of."""
-    level = objects.transformed(pose_from_yaw(0.0, 0.0, 0.0, -yaw_of(pose)))
-    return replace(level, center_m=transform(invert(pose), objects.center_m))
+    return objects.transformed(invert(pose))
 
 
 def _ego_pose(rng: np.random.Generator, index: int) -> np.ndarray:
