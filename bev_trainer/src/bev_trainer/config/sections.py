@@ -97,10 +97,12 @@ class AverageSection(Section):
     Attributes:
         kind: 'ema', 'bema' (bias-corrected, Block et al. 2025) or 'none'.
         decay: of the average, in the long run.
+        start: steps before it begins; 'bema' looks away from the weights of then.
     """
 
     kind: Literal['none', 'ema', 'bema'] = 'ema'
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.998
+    start: Whole = 0
 
 
 class RunSection(Section):

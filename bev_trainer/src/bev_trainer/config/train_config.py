@@ -11,6 +11,7 @@ from bev_perception.config_errors import Location, Wording, first_problem
 from bev_perception.config_yaml import YamlError, from_yaml
 from bev_perception.errors import ConfigError
 from bev_perception.model.config_sections import Section
+from bev_trainer.augment.plan import AugmentSection
 from bev_trainer.config.sections import (
     AverageSection,
     CheckSection,
@@ -37,6 +38,7 @@ class TrainConfig(Section):
     run: RunSection
     clip: ClipSection = ClipSection()
     optimiser: OptimiserSection = OptimiserSection()
+    augment: AugmentSection = AugmentSection()
     loss: LossSection = LossSection()
     average: AverageSection = AverageSection()
     check: CheckSection = CheckSection()

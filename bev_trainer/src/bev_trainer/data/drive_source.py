@@ -11,6 +11,7 @@ import numpy as np
 
 from bev_perception.model.config import ModelConfig
 from bev_perception.model.parts import create_view_transform
+from bev_trainer.augment.plan import AugmentSection
 from bev_trainer.config.sections import ClipSection
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.drive_clips import DriveClips
@@ -36,6 +37,8 @@ class DriveSource:
         config: of the model.
         section: what a clip is.
         cameras: that every clip gets; None: as many as the largest rig has.
+        augment: how clips that have a seed are changed.
+        seed: of the rigs that are drawn.
 
     Raises:
         DatasetError: a drive is missing or damaged.
@@ -47,8 +50,11 @@ class DriveSource:
         config: ModelConfig,
         section: ClipSection,
         cameras: int | None = None,
+        augment: AugmentSection | None = None,
+        seed: int = 0,
     ) -> None:
         self._drives, self._config, self._section = drives, config, section
+        self._augment, self._seed = augment or AugmentSection(), seed
         self._places: list[_Place] = []
         largest = 0
         for index, path in enumerate(drives):
@@ -79,9 +85,14 @@ class DriveSource:
         if self._maker is None:
             transform = create_view_transform(self._config)
             self._maker = DriveClips(
-                self._config, transform, self.cameras, self._section.min_pixels
+                self._config,
+                transform,
+                self.cameras,
+                self._section.min_pixels,
+                self._augment,
+                self._seed,
             )
-        return self._maker.clip(drive, frames)
+        return self._maker.clip(drive, frames, seed)
 
     def _horizon_s(self) -> float:
         motion = self._config.heads.motion

@@ -237,11 +237,12 @@ class Drive:
             raise DatasetError(f'{self.path}: has frames 0 to {last}, not {frame}')
 
     def _check_labelled(self, name: str, frame: int) -> None:
-        if frame not in self._label_frames:
+        if frame not in self.label_frames:
             raise self._archive.error(name, f'is missing: frame {frame} carries no dense labels')
 
     @cached_property
-    def _label_frames(self) -> frozenset[int]:
+    def label_frames(self) -> frozenset[int]:
+        """The frames with dense labels."""
         return frozenset(self.description.label_frames)
 
     def _label(

@@ -20,6 +20,7 @@ from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.folder import load_model
 from bev_trainer.config.train_config import TrainConfig
 from bev_trainer.data.clip_stream import Draw, DrawOrder, StepSampler, loader
+from bev_trainer.training.averages import Averaging
 from bev_trainer.training.module import ClipTraining
 from bev_trainer.training.sources import open_sources
 
@@ -95,6 +96,8 @@ def make_trainer(config: TrainConfig, folder: Path, **options: Any) -> pl.Traine
         ),
         TQDMProgressBar(refresh_rate=10),
     ]
+    if config.average.kind != 'none':
+        callbacks.append(Averaging(config.average))
     return pl.Trainer(
         **{
             'default_root_dir': folder,
@@ -112,7 +115,7 @@ def make_trainer(config: TrainConfig, folder: Path, **options: Any) -> pl.Traine
             'num_sanity_val_steps': 0,
             'use_distributed_sampler': False,
             'log_every_n_steps': 10,
-            'logger': CSVLogger(folder, name='', version='log'),
+            'logger': CSVLogger(folder, name='', version='log', flush_logs_every_n_steps=10),
             'callbacks': callbacks,
             'enable_model_summary': False,
             **options,
@@ -128,7 +131,7 @@ def _passes_done(checkpoint: Path, trainer: pl.Trainer) -> int:
 def _training_data(
     config: TrainConfig, model: BevModel, trainer: pl.Trainer, passes: int
 ) -> DataLoader[Any]:
-    sources = open_sources(config.data, model.config, config.clip)
+    sources = open_sources(config.data, model.config, config.clip, config.augment, config.run.seed)
     order = DrawOrder(
         [source.clips for source in sources],
         [section.weight for section in config.data],

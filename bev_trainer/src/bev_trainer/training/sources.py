@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bev_perception.errors import ConfigError
 from bev_perception.model.config import ModelConfig
+from bev_trainer.augment.plan import AugmentSection
 from bev_trainer.config.sections import ClipSection, DataSection
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.drive_source import DriveSource
@@ -15,7 +16,11 @@ from bev_trainer.dataset.reader import Drive
 
 
 def open_sources(
-    sections: Sequence[DataSection], config: ModelConfig, clip: ClipSection
+    sections: Sequence[DataSection],
+    config: ModelConfig,
+    clip: ClipSection,
+    augment: AugmentSection | None = None,
+    seed: int = 0,
 ) -> list[ClipSource]:
     """Returns the sources of clips; all clips get as many cameras as the largest rig has.
 
@@ -26,7 +31,7 @@ def open_sources(
     cameras = max(_cameras(drives) for drives in files)
     found: list[ClipSource] = []
     for section, drives in zip(sections, files, strict=True):
-        source = DriveSource(drives, config, clip, cameras)
+        source = DriveSource(drives, config, clip, cameras, augment, seed)
         if not source.clips:
             raise ConfigError(
                 f'{section.path}: no drive is long enough for {clip.frames} labelled frames and '
