@@ -6,22 +6,31 @@ import argparse
 from pathlib import Path
 
 from bev_trainer.config.train_config import load_train_config
-from bev_trainer.training.run import train
+from bev_trainer.training.run import Outcome, Processes, train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `bev-trainer train`."""
     parser.add_argument('config', type=Path, help='training file (YAML)')
     parser.add_argument(
-        '-o', '--out', type=Path, required=True, help='folder for checkpoints and logs'
+        '-o', '--out', type=Path, required=True, help='folder for checkpoint, log and pictures'
     )
     parser.add_argument('--resume', action='store_true', help='go on where it stopped')
 
 
 def main(args: argparse.Namespace) -> int:
-    """Trains; returns the exit code."""
-    training = train(load_train_config(args.config), args.out, args.resume)
-    for problem in dict.fromkeys(training.problems):
-        print(f'left out: {problem}')
-    print(f'{args.out}: {training.global_step} steps, {len(training.problems)} clips left out')
-    return 0
+    """Trains; returns the exit code, that of a shell where a signal ended it early."""
+    outcome = train(load_train_config(args.config), args.out, args.resume)
+    if Processes.here().rank == 0:
+        print(summary(outcome, args.out))
+    return 0 if outcome.signal is None else 128 + outcome.signal
+
+
+def summary(outcome: Outcome, folder: Path) -> str:
+    """Returns what came of a training, for people."""
+    lines = [f'left out {count} times: {reason}' for reason, count in outcome.left_out.items()]
+    lines += [f'not validated on: {reason}' for reason in outcome.unseen]
+    ended = 'done' if outcome.signal is None else 'stopped; go on with --resume'
+    count = sum(outcome.left_out.values())
+    lines.append(f'{folder}: {outcome.step} steps {ended}, {count} clips left out')
+    return '\n'.join(lines)

@@ -84,11 +84,13 @@ class CheckSection(Section):
         every_steps: steps between validations.
         clips: validation clips, evenly spread; the same every time.
         save_every_steps: steps between checkpoints.
+        log_every_steps: steps between lines of the log, which are means over them.
     """
 
     every_steps: Count = 1000
     clips: Count = 64
     save_every_steps: Count = 250
+    log_every_steps: Count = 10
 
 
 class AverageSection(Section):

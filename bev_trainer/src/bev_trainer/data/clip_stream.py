@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -150,6 +151,33 @@ class StepSampler(Sampler[list[Draw]]):
             own += 1
 
 
+class EvenSampler(Sampler[list[Draw]]):
+    """The same clips every time, spread evenly over all sources, and nothing random in them.
+
+    Args:
+        clips: number of clips of each source.
+        wanted: in all; fewer where there are not as many.
+        batch: clips in a forward pass.
+        rank, world: of this process, which gets every `world`-th batch.
+    """
+
+    def __init__(
+        self, clips: Sequence[int], wanted: int, batch: int, rank: int = 0, world: int = 1
+    ) -> None:
+        places = [(source, clip) for source, count in enumerate(clips) for clip in range(count)]
+        count = min(wanted, len(places))
+        rows = [(2 * index + 1) * len(places) // (2 * count) for index in range(count)]
+        draws = [Draw(number, *places[row], None) for number, row in enumerate(rows)]
+        batches = [draws[at : at + batch] for at in range(0, count, batch)]
+        self._batches = batches[rank::world]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+
 class ClipDataset(Dataset[tuple[Clip | None, str]]):
     """Clips by draw; one that cannot be read comes with the reason instead."""
 
@@ -177,21 +205,24 @@ def collate(items: Sequence[tuple[Clip | None, str]]) -> Batch:
 def loader(
     sources: Sequence[ClipSource], sampler: Sampler[list[Draw]], workers: int
 ) -> DataLoader[Any]:
-    """Returns batches, made by worker processes of one thread each."""
+    """Returns batches, made by worker processes of one thread each; 0: by this process."""
     return DataLoader(
         ClipDataset(sources),
         batch_sampler=sampler,
         collate_fn=collate,
         num_workers=workers,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_prepare_worker,
         persistent_workers=workers > 0,
         prefetch_factor=2 if workers else None,
         multiprocessing_context='spawn' if workers else None,
     )
 
 
-def _one_thread(worker: int) -> None:
+def _prepare_worker(worker: int) -> None:
     import cv2
 
+    # Who stops a training stops all of its processes; these here end with the one they work for.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

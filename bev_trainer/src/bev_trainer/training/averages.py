@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
@@ -23,7 +23,7 @@ def create_average(section: AverageSection, model: nn.Module) -> RunningAverage:
 
 
 class Averaging(Callback):
-    """Updates the average after every step, and puts it in for validation.
+    """Updates the average after every step, and lends it for validation.
 
     Args:
         section: which average.
@@ -33,7 +33,6 @@ class Averaging(Callback):
         self._section = section
         self._average: RunningAverage | None = None
         self._loaded: dict[str, Any] | None = None
-        self._swapped = ExitStack()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begins, or goes on with what a checkpoint holds."""
@@ -49,14 +48,9 @@ class Averaging(Callback):
         assert self._average is not None
         self._average.update(pl_module.model, trainer.global_step)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Puts the average in."""
-        if self._average is not None:
-            self._swapped.enter_context(self._average.applied(pl_module.model))
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Takes it out again."""
-        self._swapped.close()
+    def applied(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
+        """Returns a context in which the model has the average for weights."""
+        return nullcontext(model) if self._average is None else self._average.applied(model)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the average, for checkpoints."""

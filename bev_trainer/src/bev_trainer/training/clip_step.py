@@ -19,11 +19,13 @@ class FrameResult:
     """What came of one frame of a clip.
 
     Attributes:
+        bev: encoded BEV features that the heads read.
         outputs: of all heads.
         paths: mode logits and offsets of the trajectory head at the targets' places.
         losses: by name; empty for frames without targets.
     """
 
+    bev: Tensor
     outputs: ModelOutputs
     paths: tuple[Tensor, Tensor] | None
     losses: dict[str, Tensor]
@@ -50,7 +52,7 @@ def run_clip(model: BevModel, clip: Clip, pos_weight: float = 2.0) -> list[Frame
         losses = head_losses(
             outputs, frame.targets, paths=paths, depth=depth, pos_weight=pos_weight
         )
-        results.append(FrameResult(outputs, paths, losses))
+        results.append(FrameResult(encoded, outputs, paths, losses))
     return results
 
 

@@ -8,14 +8,13 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from bev_perception.errors import BevError
 from bev_perception.model.bev_model import BevModel
 from bev_trainer.config.train_config import TrainConfig
 from bev_trainer.data.clip_stream import Batch
 from bev_trainer.losses.total import UncertaintyWeights
 from bev_trainer.training.clip_step import mean_losses, run_clip
+from bev_trainer.training.loss_log import TOTAL
 from bev_trainer.training.schedule import parameter_groups, rate_factor
-from bev_trainer.training.watch import Tally
 
 
 class ClipTraining(pl.LightningModule):
@@ -24,55 +23,27 @@ class ClipTraining(pl.LightningModule):
     Args:
         model: to be trained.
         config: how.
+        record: what the checkpoint says of the training, see `RunRecord`.
     """
 
-    def __init__(self, model: BevModel, config: TrainConfig) -> None:
+    def __init__(self, model: BevModel, config: TrainConfig, record: dict[str, Any]) -> None:
         super().__init__()
-        self.model, self.config = model, config
+        self.model, self.config, self._record = model, config, record
         self.weights = UncertaintyWeights()
-        self.problems: list[str] = []
-        self._seen = 0
-        semantics = model.config.heads.semantics
-        self._layers = tuple(semantics.classes) if semantics is not None else ()
-        self._tally = Tally(self._layers)
 
-    def training_step(self, batch: Batch, index: int) -> Tensor | None:
-        """Returns the weighted loss of a batch; None when none of it could be read.
+    def training_step(self, batch: Batch, index: int) -> dict[str, Any]:
+        """Returns the weighted loss of a batch, and its losses by name.
 
-        Raises:
-            BevError: too much of the data cannot be read.
+        A batch of which nothing could be read has none, and counts as a pass all the same: all
+        processes then still do the same number of passes.
         """
-        self._count(batch)
         if batch.clip is None:
-            return None
-        results = run_clip(self.model, batch.clip, self.config.loss.pos_weight)
-        losses = mean_losses(results)
+            return {'loss': self.weights.nothing(), 'losses': {}}
+        losses = mean_losses(run_clip(self.model, batch.clip, self.config.loss.pos_weight))
         if not self.config.loss.depth:
             losses.pop('depth', None)
         total: Tensor = self.weights(losses)
-        size = len(batch.clip.frames[0].images)
-        shown = {f'train/{name}': loss.detach() for name, loss in losses.items()}
-        self.log_dict(shown, batch_size=size)
-        self.log('train/total', total.detach(), prog_bar=True, batch_size=size)
-        return total
-
-    def on_validation_epoch_start(self) -> None:
-        """Begins to count anew."""
-        self._tally = Tally(self._layers)
-
-    def validation_step(self, batch: Batch, index: int) -> None:
-        """Counts what is said right."""
-        if batch.clip is None:
-            return
-        results = run_clip(self.model, batch.clip, self.config.loss.pos_weight)
-        asked = [frame.targets for frame in batch.clip.frames if frame.targets is not None]
-        for result, targets in zip(results, asked, strict=True):
-            self._tally.add(result, targets)
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs what was counted."""
-        figures = {f'val/{name}': value for name, value in self._tally.figures().items()}
-        self.log_dict(figures, sync_dist=True)
+        return {'loss': total, 'losses': {**losses, TOTAL: total}}
 
     def configure_optimizers(self) -> Any:
         """Returns AdamW with its schedule, a step of which is one of the optimiser."""
@@ -93,21 +64,16 @@ class ClipTraining(pl.LightningModule):
         return Batch(clip, batch.problems)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps what was left out of the data."""
-        checkpoint['bev_problems'] = self.problems
-        checkpoint['bev_seen'] = self._seen
+        """Adds what the training is."""
+        checkpoint['bev_run'] = self._record
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Goes on with what was left out before."""
-        self.problems = list(checkpoint['bev_problems'])
-        self._seen = int(checkpoint['bev_seen'])
+        """Counts the passes that a checkpoint stands for by the passes of this process.
 
-    def _count(self, batch: Batch) -> None:
-        self._seen += self.config.run.batch
-        self.problems += batch.problems
-        limit = self.config.run.max_bad_share
-        if len(self.problems) > limit * max(self._seen, 100):
-            raise BevError(
-                f'{len(self.problems)} of {self._seen} clips could not be read, more than '
-                f'run.max_bad_share = {limit:g} allows; the last one: {self.problems[-1]}'
-            )
+        Lightning tells from them where a step begins; with another number of processes the same
+        steps are another number of passes.
+        """
+        passes = int(checkpoint['global_step']) * self.trainer.accumulate_grad_batches
+        progress = checkpoint['loops']['fit_loop']['epoch_loop.batch_progress']
+        for span in ('total', 'current'):
+            progress[span] = dict.fromkeys(progress[span], passes)

@@ -1,64 +1,155 @@
-"""A training from its file to checkpoints, resumable at any step."""
+"""A training from its file to a checkpoint, resumable at any step."""
 
 from __future__ import annotations
 
 import logging
+import os
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader, Sampler
+import yaml
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch.utils.data import DataLoader
 
 from bev_perception.errors import ConfigError
+from bev_perception.files import write_atomically
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.folder import load_model
 from bev_trainer.config.train_config import TrainConfig
-from bev_trainer.data.clip_stream import Draw, DrawOrder, StepSampler, loader
+from bev_trainer.data.clip_source import ClipSource
+from bev_trainer.data.clip_stream import DrawOrder, EvenSampler, StepSampler, loader
+from bev_trainer.losses.total import LOSSES
 from bev_trainer.training.averages import Averaging
+from bev_trainer.training.checkpoint import LAST, Saving, WholeFiles, read_checkpoint
+from bev_trainer.training.left_out import LeftOut
+from bev_trainer.training.log_files import create_loggers
+from bev_trainer.training.loss_log import LossLog
 from bev_trainer.training.module import ClipTraining
+from bev_trainer.training.norm_sync import NormSync
+from bev_trainer.training.progress import Progress
+from bev_trainer.training.record import RunRecord, record_of
 from bev_trainer.training.sources import open_sources
+from bev_trainer.training.stopping import Stopped, Stopping
+from bev_trainer.training.validation import Validation
 
-LAST = 'last.ckpt'
+PICTURES = 'pictures'
+CONFIG_FILE = 'train.yaml'
 
 
-def train(config: TrainConfig, folder: Path, resume: bool) -> ClipTraining:
-    """Trains, or goes on where a training in the folder stopped; returns what it came to.
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training.
+
+    Attributes:
+        step: steps that are done.
+        left_out: how often which clips were left out of the training, by file and reason.
+        unseen: validation clips that could not be read.
+        signal: that ended it early; None if it was finished.
+    """
+
+    step: int
+    left_out: dict[str, int]
+    unseen: tuple[str, ...]
+    signal: int | None
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which of several processes this is; torchrun says so in the environment.
+
+    Attributes:
+        rank: of this one among all.
+        world: how many there are.
+        local_world: how many of them are on this machine.
+    """
+
+    rank: int
+    world: int
+    local_world: int
+
+    @classmethod
+    def here(cls) -> Processes:
+        """Returns what the environment says; alone if it says nothing."""
+        names = {'RANK': 0, 'WORLD_SIZE': 1, 'LOCAL_WORLD_SIZE': 1}
+        return cls(*(int(os.environ.get(name, value)) for name, value in names.items()))
+
+    def share(self, accumulate: int) -> int:
+        """Returns how many passes of a step are done by each process.
+
+        Raises:
+            ConfigError: they cannot be shared evenly.
+        """
+        passes, rest = divmod(accumulate, self.world)
+        if rest:
+            raise ConfigError(
+                f'run.accumulate = {accumulate} is not a multiple of the {self.world} processes'
+            )
+        return passes
+
+
+def train(
+    config: TrainConfig, folder: Path, resume: bool, extra: Sequence[Callback] = ()
+) -> Outcome:
+    """Trains, or goes on where a training in the folder stopped.
 
     Args:
         config: what is asked for.
-        folder: for checkpoints and logs.
+        folder: for checkpoints, logs and pictures.
         resume: go on from `last.ckpt`.
+        extra: callbacks that act after each step before averages are taken.
 
     Raises:
         BevError: model or data cannot be used.
     """
     _quiet()
-    checkpoint = folder / LAST
-    if checkpoint.exists() != resume:
-        raise ConfigError(
-            f'{folder}: holds a training already; add --resume or choose another folder'
-            if checkpoint.exists()
-            else f'{folder}: holds no {LAST} to go on from; leave out --resume'
-        )
+    checkpoint, processes = folder / LAST, Processes.here()
+    begun, step = _begun(checkpoint, resume)
     pl.seed_everything(config.run.seed, workers=True, verbose=False)
-    training = ClipTraining(create_model(config), config)
-    trainer = make_trainer(config, folder)
-    passes = _passes_done(checkpoint, trainer) if resume else 0
-    trainer.fit(
-        training,
-        _training_data(config, training.model, trainer, passes),
-        _validation_data(config, training.model),
-        ckpt_path=str(checkpoint) if resume else None,
-        weights_only=False,
+    model = create_model(config)
+    sources = open_sources(config.data, model.config, config.clip, config.augment, config.run.seed)
+    record = record_of(config, model.config, sources)
+    if begun is not None:
+        record = record.going_on(begun, str(checkpoint))
+    saving = Saving(folder, _saving_steps(config))
+    stopping = Stopping(saving)
+    averaging = Averaging(config.average) if config.average.kind != 'none' else None
+    left_out = LeftOut(config.run.batch, config.run.max_bad_share)
+    validation = Validation(
+        _validation_data(config, model, processes),
+        _validation_steps(config),
+        averaging,
+        saving,
+        stopping,
+        folder / PICTURES,
     )
-    trainer.save_checkpoint(checkpoint)
-    return training
+    callbacks = [
+        left_out, NormSync(), *extra, averaging, LossLog(LOSSES, config.check.log_every_steps),
+        saving, validation, stopping, Progress(),
+    ]  # fmt: skip
+    trainer = make_trainer(
+        config, processes, default_root_dir=folder, logger=create_loggers(folder, step),
+        callbacks=[callback for callback in callbacks if callback is not None],
+    )  # fmt: skip
+    if processes.rank == 0:
+        _write_config(folder, record)
+    ended_by = None
+    try:
+        trainer.fit(
+            ClipTraining(model, config, record.dump()),
+            _training_data(config, sources, processes, step),
+            ckpt_path=str(checkpoint) if resume else None,
+            weights_only=True,
+        )
+    except Stopped as stopped:
+        ended_by = stopped.number
+    return Outcome(trainer.global_step, left_out.reasons, validation.problems, ended_by)
 
 
 def create_model(config: TrainConfig) -> BevModel:
@@ -76,62 +167,72 @@ def create_model(config: TrainConfig) -> BevModel:
     return BevModel(description)
 
 
-def make_trainer(config: TrainConfig, folder: Path, **options: Any) -> pl.Trainer:
+def make_trainer(config: TrainConfig, processes: Processes, **options: Any) -> pl.Trainer:
     """Returns lightning's trainer: one process, or as many as torchrun has started."""
-    run, check = config.run, config.check
-    world = int(_environment('WORLD_SIZE', '1'))
-    accumulate, rest = divmod(run.accumulate, world)
-    if rest:
-        raise ConfigError(
-            f'run.accumulate = {run.accumulate} is not a multiple of the {world} processes'
-        )
-    callbacks: list[Callback] = [
-        ModelCheckpoint(
-            dirpath=folder,
-            filename='last',
-            every_n_train_steps=check.save_every_steps,
-            save_top_k=1,
-            enable_version_counter=False,
-            save_on_train_epoch_end=False,
-        ),
-        TQDMProgressBar(refresh_rate=10),
-    ]
-    if config.average.kind != 'none':
-        callbacks.append(Averaging(config.average))
+    run = config.run
     return pl.Trainer(
-        **{
-            'default_root_dir': folder,
-            'accelerator': 'auto',
-            'devices': int(_environment('LOCAL_WORLD_SIZE', '1')),
-            'num_nodes': max(1, world // int(_environment('LOCAL_WORLD_SIZE', '1'))),
-            'strategy': 'auto' if world == 1 else 'ddp',
-            'precision': run.precision,
-            'max_steps': run.steps,
-            'max_epochs': -1,
-            'accumulate_grad_batches': accumulate,
-            'gradient_clip_val': config.optimiser.clip_norm,
-            'val_check_interval': check.every_steps * accumulate,
-            'check_val_every_n_epoch': None,
-            'num_sanity_val_steps': 0,
-            'use_distributed_sampler': False,
-            'log_every_n_steps': 10,
-            'logger': CSVLogger(folder, name='', version='log', flush_logs_every_n_steps=10),
-            'callbacks': callbacks,
-            'enable_model_summary': False,
-            **options,
-        }
+        accelerator='auto',
+        devices=processes.local_world,
+        num_nodes=processes.world // processes.local_world,
+        strategy=_strategy(processes),
+        precision=run.precision,
+        max_steps=run.steps,
+        max_epochs=-1,
+        accumulate_grad_batches=processes.share(run.accumulate),
+        gradient_clip_val=config.optimiser.clip_norm,
+        use_distributed_sampler=False,
+        plugins=[WholeFiles()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
     )
 
 
-def _passes_done(checkpoint: Path, trainer: pl.Trainer) -> int:
-    content = torch.load(checkpoint, map_location='cpu', weights_only=False)
-    return int(content['global_step']) * trainer.accumulate_grad_batches
+def _strategy(processes: Processes) -> Strategy | str:
+    if processes.world == 1:
+        return 'auto'
+    # A clip without road users, or a frame without a past, leaves parameters without gradients.
+    return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+
+
+def _begun(checkpoint: Path, resume: bool) -> tuple[RunRecord | None, int]:
+    """Returns what a checkpoint says of its training, and the steps that are done.
+
+    Raises:
+        ConfigError: there is one and it is not to be resumed, or the other way round.
+    """
+    if checkpoint.exists() != resume:
+        raise ConfigError(
+            f'{checkpoint.parent}: holds a training already; add --resume or choose another folder'
+            if checkpoint.exists()
+            else f'{checkpoint.parent}: holds no {LAST} to go on from; leave out --resume'
+        )
+    if not resume:
+        return None, 0
+    content = read_checkpoint(checkpoint)
+    return RunRecord.load(content['bev_run'], str(checkpoint)), int(content['global_step'])
+
+
+def _validation_steps(config: TrainConfig) -> Callable[[int], bool]:
+    every, last = config.check.every_steps, config.run.steps
+    there = bool(config.validation)
+    return lambda step: there and (step % every == 0 or step == last)
+
+
+def _saving_steps(config: TrainConfig) -> Callable[[int], bool]:
+    """Also before every validation, which takes its time."""
+    every, last, looked_at = (
+        config.check.save_every_steps,
+        config.run.steps,
+        _validation_steps(config),
+    )
+    return lambda step: step % every == 0 or step == last or looked_at(step)
 
 
 def _training_data(
-    config: TrainConfig, model: BevModel, trainer: pl.Trainer, passes: int
+    config: TrainConfig, sources: Sequence[ClipSource], processes: Processes, step: int
 ) -> DataLoader[Any]:
-    sources = open_sources(config.data, model.config, config.clip, config.augment, config.run.seed)
     order = DrawOrder(
         [source.clips for source in sources],
         [section.weight for section in config.data],
@@ -141,41 +242,33 @@ def _training_data(
         order,
         config.run.batch,
         config.clip.near_share,
-        trainer.global_rank,
-        trainer.world_size,
-        passes,
+        processes.rank,
+        processes.world,
+        step * processes.share(config.run.accumulate),
     )
     return loader(sources, sampler, config.run.workers)
 
 
-class _Spread(Sampler[list[Draw]]):
-    """The same clips of all sources every time, in batches."""
-
-    def __init__(self, clips: list[int], wanted: int, batch: int) -> None:
-        places = [(s, c) for s, count in enumerate(clips) for c in range(count)]
-        rows = np.unique(np.linspace(0, len(places) - 1, min(wanted, len(places))).round())
-        draws = [Draw(n, *places[int(row)], None) for n, row in enumerate(rows)]
-        self._batches = [draws[at : at + batch] for at in range(0, len(draws), batch)]
-
-    def __iter__(self) -> Any:
-        return iter(self._batches)
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-
-def _validation_data(config: TrainConfig, model: BevModel) -> DataLoader[Any] | None:
+def _validation_data(
+    config: TrainConfig, model: BevModel, processes: Processes
+) -> DataLoader[Any] | tuple[()]:
     if not config.validation:
-        return None
+        return ()
     sources = open_sources(config.validation, model.config, config.clip)
-    sampler = _Spread([s.clips for s in sources], config.check.clips, config.run.batch)
+    sampler = EvenSampler(
+        [source.clips for source in sources],
+        config.check.clips,
+        config.run.batch,
+        processes.rank,
+        processes.world,
+    )
     return loader(sources, sampler, config.run.workers)
 
 
-def _environment(name: str, otherwise: str) -> str:
-    import os
-
-    return os.environ.get(name, otherwise)
+def _write_config(folder: Path, record: RunRecord) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(record.dump()['config'], sort_keys=False)
+    write_atomically(folder / CONFIG_FILE, text.encode())
 
 
 def _quiet() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from bev_trainer.targets.frame import FrameTargets
 from bev_trainer.training.clip_step import FrameResult
+
+Sums = dict[str, tuple[float, float]]
 
 
 class Tally:
@@ -20,13 +22,12 @@ class Tally:
 
     def __init__(self, layers: tuple[str, ...]) -> None:
         self._layers = layers
-        self._losses: dict[str, list[float]] = defaultdict(list)
-        self._counts: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor] = {}
 
-    def add(self, result: FrameResult, targets: FrameTargets) -> None:
-        """Takes the results of a frame."""
+    def add(self, result: FrameResult, targets: FrameTargets, clips: int) -> None:
+        """Takes the result of a frame of several clips, whose losses are means over them."""
         for name, loss in result.losses.items():
-            self._losses[name].append(float(loss))
+            self._add(f'loss/{name}', loss.detach().double() * clips, clips)
         outputs = result.outputs
         if outputs.occupancy_logits is not None and targets.occupancy is not None:
             self._overlap('occupied', outputs.occupancy_logits, targets.occupancy)
@@ -39,19 +40,34 @@ class Tally:
             self._overlap('movable_now', outputs.motion_logits[:, 0], truth[:, 0])
             self._overlap('movable_ahead', outputs.motion_logits[:, 1:], truth[:, 1:])
 
+    def sums(self) -> Sums:
+        """Returns what was counted, (part, whole) by name."""
+        return {
+            name: (part, whole)
+            for name, pair in self._sums.items()
+            for part, whole in [pair.tolist()]
+        }
+
     def figures(self) -> dict[str, float]:
         """Returns losses ('loss/...') and overlaps ('iou/...'); those without any are left out."""
-        found = {
-            f'loss/{name}': sum(values) / len(values) for name, values in self._losses.items()
-        }
-        for name, (both, either) in self._counts.items():
-            if either > 0:
-                found[f'iou/{name}'] = float(both / either)
-        return found
+        return figures_of([self.sums()])
 
     def _overlap(self, name: str, logits: Tensor, truth: Tensor) -> None:
         counts, there, said = truth >= 0, truth == 1, logits > 0
         both = (said & there & counts).sum()
         either = ((said | there) & counts).sum()
-        added = torch.stack([both, either]).double().cpu()
-        self._counts[name] = self._counts.get(name, torch.zeros(2, dtype=torch.double)) + added
+        self._add(f'iou/{name}', both, either)
+
+    def _add(self, name: str, part: Tensor, whole: Tensor | int) -> None:
+        pair = torch.stack([part, torch.as_tensor(whole, device=part.device)]).double()
+        self._sums[name] = self._sums[name] + pair if name in self._sums else pair
+
+
+def figures_of(counted: Iterable[Sums]) -> dict[str, float]:
+    """Returns the figures of several tallies of parts of the same clips."""
+    total: dict[str, tuple[float, float]] = {}
+    for sums in counted:
+        for name, (part, whole) in sums.items():
+            before = total.get(name, (0.0, 0.0))
+            total[name] = before[0] + part, before[1] + whole
+    return {name: part / whole for name, (part, whole) in total.items() if whole > 0}
