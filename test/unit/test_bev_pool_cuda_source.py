@@ -104,6 +104,6 @@ def test_source_is_installed_with_the_package() -> None:
     name = 'bev_perception.ops.bev_pool'
     assert name in find_packages(str(REPO), include=['bev_perception*'])
     setup = (REPO / 'setup.py').read_text()
-    assert "package_data={'bev_perception.ops.bev_pool': ['*.cu']}" in setup
+    assert "'bev_perception.ops.bev_pool': ['*.cu']" in setup
     # colcon installs whole folders of the package.
     assert 'install(DIRECTORY bev_perception/' in (REPO / 'CMakeLists.txt').read_text()
