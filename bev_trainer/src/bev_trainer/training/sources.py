@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar, cast
 
-from bev_perception.errors import ConfigError
+from bev_perception.errors import BevError, ConfigError
+from bev_perception.evaluation.scenes.discover import discover
+from bev_perception.evaluation.scenes.nuscenes.scene import NuScenesScene
+from bev_perception.evaluation.scenes.nuscenes.tables import find_version
+from bev_perception.evaluation.scenes.options import SceneOptions
+from bev_perception.evaluation.scenes.scene import Scene
 from bev_perception.model.config import ModelConfig
 from bev_trainer.augment.plan import AugmentSection
 from bev_trainer.config.sections import ClipSection, DataSection
 from bev_trainer.data.clip_source import ClipSource
+from bev_trainer.data.drive_scene import DriveScene, drive_scenes
 from bev_trainer.data.drive_source import DriveSource
-from bev_trainer.dataset.manifest import SPLITS, load_dataset
-from bev_trainer.dataset.reader import Drive
+from bev_trainer.data.scene_lidar import LidarScan, read_lidar_scans
+from bev_trainer.data.scene_source import SceneSource
+
+T = TypeVar('T')
+
+_log = logging.getLogger(__name__)
 
 
 def open_sources(
@@ -24,40 +36,105 @@ def open_sources(
 ) -> list[ClipSource]:
     """Returns the sources of clips; all clips get as many cameras as the largest rig has.
 
+    A section's path is whatever `discover` understands. What cannot be used of it is left out,
+    with one line each in the log and a count, as long as something is left.
+
     Raises:
-        BevError: a data set is missing or damaged, or has no such split, or too short drives.
+        BevError: a data set is missing or damaged, or has no such split, or nothing that is long
+            enough for a clip.
     """
-    files = [_drives(section) for section in sections]
-    cameras = max(_cameras(drives) for drives in files)
-    found: list[ClipSource] = []
-    for section, drives in zip(sections, files, strict=True):
-        source = DriveSource(drives, config, clip, cameras, augment, seed)
+    found = [_source(section, config, clip, augment, seed) for section in sections]
+    cameras = max(source.cameras for source in found)
+    for source in found:
+        source.cameras = cameras
+    return list(found)
+
+
+def _source(
+    section: DataSection,
+    config: ModelConfig,
+    clip: ClipSection,
+    augment: AugmentSection | None,
+    seed: int,
+) -> DriveSource | SceneSource:
+    scenes = _spread(_scenes(section), section.scenes)
+    if all(isinstance(scene, DriveScene) for scene in scenes):
+        drives = [scene.path for scene in cast(list[DriveScene], scenes)]
+        source = DriveSource(drives, config, clip, None, augment, seed)
         if not source.clips:
             raise ConfigError(
                 f'{section.path}: no drive is long enough for {clip.frames} labelled frames and '
                 "the model's horizon"
             )
-        found.append(source)
-    return found
+        return source
+    lidar = _lidar(section.path, scenes) if config.depth is not None else {}
+    made = SceneSource(scenes, config, clip, None, augment, seed, lidar=lidar)
+    for problem in made.problems:
+        _log.warning('%s: %s', section.path, problem)
+    if not made.clips:
+        first = f': {made.problems[0]}' if made.problems else ''
+        more = f', and {len(made.problems) - 1} problems more' if len(made.problems) > 1 else ''
+        raise ConfigError(f'{section.path}: nothing in it makes a clip{first}{more}')
+    if made.problems:
+        count = len(made.problems)
+        _log.warning('%s: %d problems; %d clips remain', section.path, count, made.clips)
+    return made
 
 
-def _drives(section: DataSection) -> list[Path]:
-    splits = dict(zip(SPLITS, SPLITS, strict=True))
-    if section.split is not None and section.split not in splits:
-        raise ConfigError(f"split '{section.split}' is unknown; choose from {', '.join(SPLITS)}")
-    dataset = load_dataset(section.path)
-    drives = dataset.drives(None if section.split is None else splits[section.split])
-    if not drives:
-        raise ConfigError(f"{section.path}: split '{section.split}' is empty")
-    if section.scenes is None or section.scenes >= len(drives):
-        return drives
-    step = (len(drives) - 1) / max(section.scenes - 1, 1)
-    return [drives[round(index * step)] for index in range(section.scenes)]
+def _scenes(section: DataSection) -> Sequence[Scene]:
+    """Returns all scenes of a section's split.
+
+    The split that a section has unless it says otherwise is for data sets: single files and
+    recordings have none.
+    """
+    path, split = section.path, section.split
+    chosen = 'split' in section.model_fields_set
+    if path.is_file() and not chosen:
+        split = None
+    try:
+        scenes = drive_scenes(path, split)
+        if scenes is None:
+            scenes = _discovered(path, split, chosen)
+    except BevError as error:
+        if split is None or "split '" not in str(error):
+            raise
+        raise ConfigError(f'{error} (`split: null` takes everything)') from error
+    if not scenes:
+        raise ConfigError(f"{path}: split '{split}' is empty")
+    return scenes
 
 
-def _cameras(drives: Sequence[Path]) -> int:
-    largest = 0
-    for path in drives:
-        with Drive(path) as drive:
-            largest = max(largest, len(drive.cameras))
-    return largest
+def _discovered(path: Path, split: str | None, chosen: bool) -> Sequence[Scene]:
+    try:
+        scenes, refusals = discover(path, SceneOptions(split=split))
+    except BevError:
+        if split is None or chosen or not _holds_recordings(path):
+            raise
+        scenes, refusals = discover(path, SceneOptions())
+    for refusal in refusals:
+        _log.warning("%s: scene '%s' is left out: %s", path, refusal.name, refusal.reason)
+    return scenes
+
+
+def _holds_recordings(path: Path) -> bool:
+    endings = ('*.mcap', '*.db3')
+    return find_version(path) is None and any(next(path.rglob(e), None) for e in endings)
+
+
+def _lidar(path: Path, scenes: Sequence[Scene]) -> dict[str, LidarScan]:
+    samples = {
+        sample.token
+        for scene in scenes
+        if isinstance(scene, NuScenesScene)
+        for sample in scene.record.samples
+    }
+    version = find_version(path) if samples else None
+    return {} if version is None else read_lidar_scans(version, samples)
+
+
+def _spread(items: Sequence[T], count: int | None) -> list[T]:
+    """Returns at most so many of the items, evenly spread."""
+    if count is None or count >= len(items):
+        return list(items)
+    step = (len(items) - 1) / max(count - 1, 1)
+    return [items[round(index * step)] for index in range(count)]
