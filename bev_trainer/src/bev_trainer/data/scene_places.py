@@ -65,20 +65,14 @@ def label_places(truth: SceneTruth, table: FrameTable, needs: Needs) -> tuple[La
         table: of its frame sets.
         needs: of the model.
     """
-    if not len(truth.frames) or not len(table):
-        return ()
-    mapped = any(frame.layers for frame in truth.frames)
     linked = _Links(truth)
     found: list[LabelPlace] = []
-    for index, frame in enumerate(truth.frames):
-        if (mapped and not frame.layers) or (needs.objects and frame.objects is None):
+    for index, frame in _pairs(truth, table, needs):
+        stamp_ns = truth.frames[index].stamp_ns
+        if found and _early(stamp_ns - truth.frames[found[-1].truth].stamp_ns, needs):
             continue
-        if found and _early(frame.stamp_ns - truth.frames[found[-1].truth].stamp_ns, needs):
-            continue
-        place = _place(truth, index, table, linked)
-        if place is None or (found and place.frame <= found[-1].frame):
-            continue
-        if linked.covers(index, place.instant_ns, needs.horizon_s):
+        place = _place(truth, index, table, frame, linked)
+        if place is not None and linked.covers(index, place.instant_ns, needs.horizon_s):
             found.append(place)
     return tuple(found)
 
@@ -135,11 +129,35 @@ class _Links:
         return self.reaches(index, instant_ns + round(horizon_s * NS_PER_S))
 
 
-def _place(truth: SceneTruth, index: int, table: FrameTable, linked: _Links) -> LabelPlace | None:
-    """Returns the frame set that a frame of ground truth is of; None for none."""
-    truth_ns = truth.frames[index].stamp_ns
-    nearest = int(np.argmin(np.abs(table.stamps_ns - truth_ns)))
-    stamp_ns = int(table.stamps_ns[nearest])
+def _pairs(truth: SceneTruth, table: FrameTable, needs: Needs) -> list[tuple[int, int]]:
+    """Returns which frame of ground truth and which frame set are the nearest to each other."""
+    mapped = any(frame.layers for frame in truth.frames)
+    rows = [
+        index
+        for index, frame in enumerate(truth.frames)
+        if (frame.layers or not mapped) and (frame.objects is not None or not needs.objects)
+    ]
+    if not rows or not len(table):
+        return []
+    stamps_ns = truth.stamps_ns[rows]
+    nearest = _nearest(table.stamps_ns, stamps_ns)
+    back = _nearest(stamps_ns, table.stamps_ns[nearest])
+    return [(rows[n], int(nearest[n])) for n in range(len(rows)) if back[n] == n]
+
+
+def _nearest(stamps_ns: NDArray[np.int64], wanted_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns [n], which of some rising stamps is the nearest to each wanted, of two the first."""
+    after = np.minimum(np.searchsorted(stamps_ns, wanted_ns), len(stamps_ns) - 1)
+    before = np.maximum(after - 1, 0)
+    first = np.abs(stamps_ns[before] - wanted_ns) <= np.abs(stamps_ns[after] - wanted_ns)
+    return np.where(first, before, after)
+
+
+def _place(
+    truth: SceneTruth, index: int, table: FrameTable, nearest: int, linked: _Links
+) -> LabelPlace | None:
+    """Returns the frame set of a frame of ground truth; None if it is too far off in time."""
+    truth_ns, stamp_ns = truth.frames[index].stamp_ns, int(table.stamps_ns[nearest])
     followed = linked.reaches(index, stamp_ns)
     away_s = abs(stamp_ns - truth_ns) / NS_PER_S
     if away_s > (FOLLOWED_TOLERANCE_S if followed else TOLERANCE_S):
