@@ -65,6 +65,11 @@ class OptimiserSection(Section):
     clip_norm: Positive = 10.0
 
 
+def decay_steps(section: OptimiserSection, steps: int) -> int:
+    """Returns how many of the steps of a training are those in which 'wsd' decays."""
+    return max(1, round(section.decay_share * steps))
+
+
 class LossSection(Section):
     """What is learned for.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from bev_perception.config_errors import Location, Wording, first_problem
 from bev_perception.config_yaml import YamlError, from_yaml
@@ -20,6 +20,7 @@ from bev_trainer.config.sections import (
     LossSection,
     OptimiserSection,
     RunSection,
+    decay_steps,
 )
 
 
@@ -42,6 +43,17 @@ class TrainConfig(Section):
     loss: LossSection = LossSection()
     average: AverageSection = AverageSection()
     check: CheckSection = CheckSection()
+
+    @model_validator(mode='after')
+    def _rate_is_reached(self) -> TrainConfig:
+        optimiser, steps = self.optimiser, self.run.steps
+        decay = decay_steps(optimiser, steps) if optimiser.schedule == 'wsd' else 1
+        if optimiser.warmup_steps + decay > steps:
+            raise ValueError(
+                f'optimiser.warmup_steps = {optimiser.warmup_steps} and {decay} steps of decay '
+                f'do not go into run.steps = {steps}'
+            )
+        return self
 
 
 def load_train_config(path: Path) -> TrainConfig:

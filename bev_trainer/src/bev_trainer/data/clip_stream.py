@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.synchronize import Event
 from typing import Any
 
 import numpy as np
@@ -66,7 +71,8 @@ class DrawOrder:
         share = np.asarray(clips, np.float64) * np.asarray(weights, np.float64)
         self._share = share / share.sum()
         self._known: dict[tuple[int, int], np.ndarray] = {}
-        self._turns = self._before = np.zeros(0, np.int64)
+        self._blocks: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._counts = [np.zeros(len(self._clips), np.int64)]  # before each block
 
     def __getitem__(self, number: int) -> Draw:
         """Returns sample `number`."""
@@ -87,20 +93,32 @@ class DrawOrder:
         """
         if len(self._clips) == 1:
             return 0, number
-        if number >= len(self._turns):
-            self._turns, self._before = self._turns_up_to(2 * number + 1000)
-        return int(self._turns[number]), int(self._before[number])
+        block, place = divmod(number, _BLOCK)
+        if block not in self._blocks:
+            if len(self._blocks) > 1:
+                self._blocks.clear()
+            self._blocks[block] = self._block(block)
+        turns, before = self._blocks[block]
+        return int(turns[place]), int(before[place])
 
-    def _turns_up_to(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def _block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what `_turn` does, of all samples of a block."""
+        while len(self._counts) <= block:
+            added = np.bincount(self._turns(len(self._counts) - 1), minlength=len(self._clips))
+            self._counts.append(self._counts[-1] + added)
+        turns = self._turns(block)
+        before = self._counts[block][turns]
+        for source in range(len(self._clips)):
+            mine = turns == source
+            before[mine] += np.arange(int(mine.sum()))
+        return turns, before
+
+    def _turns(self, block: int) -> np.ndarray:
+        """Returns the sources of the samples of a block."""
         ends = np.cumsum(self._share)
         offset = np.random.SeedSequence((self._seed, 0)).generate_state(1)[0] / 2**32
-        points = (offset + np.arange(count) * _GOLDEN) % 1.0
-        turns = np.minimum(np.searchsorted(ends, points, side='right'), len(ends) - 1)
-        before = np.zeros(count, np.int64)
-        for source in range(len(ends)):
-            mine = turns == source
-            before[mine] = np.arange(int(mine.sum()))
-        return turns, before
+        points = (offset + (block * _BLOCK + np.arange(_BLOCK)) * _GOLDEN) % 1.0
+        return np.minimum(np.searchsorted(ends, points, side='right'), len(ends) - 1)
 
     def _permutation(self, source: int, round_: int) -> np.ndarray:
         key = source, round_
@@ -113,6 +131,7 @@ class DrawOrder:
 
 
 _GOLDEN = (5**0.5 - 1) / 2
+_BLOCK = 4096
 
 
 class StepSampler(Sampler[list[Draw]]):
@@ -206,23 +225,36 @@ def loader(
     sources: Sequence[ClipSource], sampler: Sampler[list[Draw]], workers: int
 ) -> DataLoader[Any]:
     """Returns batches, made by worker processes of one thread each; 0: by this process."""
+    data = ClipDataset(sources)
+    if not workers:
+        return DataLoader(data, batch_sampler=sampler, collate_fn=collate)
+    context = multiprocessing.get_context('spawn')
+    ending = context.Event()
+    atexit.register(ending.set)
     return DataLoader(
-        ClipDataset(sources),
+        data,
         batch_sampler=sampler,
         collate_fn=collate,
         num_workers=workers,
-        worker_init_fn=_prepare_worker,
-        persistent_workers=workers > 0,
-        prefetch_factor=2 if workers else None,
-        multiprocessing_context='spawn' if workers else None,
+        worker_init_fn=partial(_prepare_worker, ending),
+        persistent_workers=True,
+        multiprocessing_context=context,
     )
 
 
-def _prepare_worker(worker: int) -> None:
+def _prepare_worker(ending: Event, worker: int) -> None:
+    """Makes a worker process deaf to what is meant for the training.
+
+    Who stops a training signals all of its processes, but the training still needs its clips to
+    finish a step. Workers end when it lets go of them, or with it.
+
+    Args:
+        ending: set when the training's process comes to its end, and ends what is left.
+        worker: number of the worker.
+    """
     import cv2
 
-    # Who stops a training stops all of its processes; these here end with the one they work for.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if ending.is_set() else None)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from bev_trainer.config.sections import OptimiserSection
+from bev_trainer.config.sections import OptimiserSection, decay_steps
 
 
 def rate_factor(section: OptimiserSection, steps: int) -> Callable[[int], float]:
@@ -18,7 +18,7 @@ def rate_factor(section: OptimiserSection, steps: int) -> Callable[[int], float]
     (eq. 5, one cycle).
     """
     warmup = section.warmup_steps
-    decay = max(1, round(section.decay_share * steps))
+    decay = decay_steps(section, steps)
 
     def factor(step: int) -> float:
         if step < warmup:
