@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,3 +106,22 @@ def assert_same_clip(found: Clip, expected: Clip) -> None:
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
         np.testing.assert_array_equal(ours[name], value, err_msg=name)
+
+
+def data_set(root: Path, drives: Sequence[SmallDrive]) -> Path:
+    """Writes drives as a synthetic data set whose manifest says what is needed; returns it."""
+    entries = []
+    for made in drives:
+        path = made.write(root / 'drives')
+        counts = {'frames': 1, 'images': 1, 'objects': 1, 'bytes': path.stat().st_size}
+        kind = {'rig': 'car', 'weather': 'clear', 'gl_version': '', 'sha256': '0' * 64}
+        about = {'name': made.name, 'split': made.split, 'network': made.network}
+        entries.append(about | counts | kind)
+    spec = {
+        'scenes': len(drives), 'seconds': 1.0, 'rigs': [], 'size': None, 'supersample': 1,
+        'seed': 0, 'weather': 'clear', 'image_hz': 10, 'label_hz': 2, 'scenes_per_network': 1,
+    }  # fmt: skip
+    manifest = {'format': 1, 'spec': spec, 'versions': {}, 'drives': entries, 'maps': []}
+    (root / 'manifest.json').write_text(json.dumps(manifest))
+    (root / 'dataset.json').write_text('{}')
+    return root

@@ -134,6 +134,8 @@ class BagByFrame:
     def place(self, frame: int, camera: int) -> str:
         """Returns where an image of the scene is."""
         topic, stamp_ns = self._key(frame, camera)
+        if not self.table.has_image(frame, camera):
+            stamp_ns = int(self.table.stamps_ns[frame])
         return f'{self.path}: {topic} at {stamp_ns} ns'
 
     def points(self, frame: int) -> NDArray[np.float32] | None:

@@ -114,8 +114,8 @@ class SceneSource:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is left out, one line each: of the scenes, and of clips made in this process."""
-        counted = [f'{line} (so in {n} frames of clips)' for line, n in self._found.values()]
+        """What is left out, one line each: of the scenes, and how often of clips made here."""
+        counted = [f'{line} ({n}x)' for line, n in self._found.values()]
         return (*self._left_out, *counted)
 
     def clip(self, index: int, seed: int | None, near: bool = False) -> Clip:
@@ -180,7 +180,7 @@ class SceneSource:
         """Counts what could not be used; says it when it comes up first."""
         for found in recording.unusable_found:
             key = scene.name, found.camera, found.reason
-            line, count = self._found.get(key, (f"scene '{scene.name}': {found}", 0))
+            line, count = self._found.get(key, (str(found), 0))
             if not count:
                 _log.warning('%s; the camera is left out there', line)
             self._found[key] = line, count + 1

@@ -1,0 +1,191 @@
+"""Data sections of a training file: whatever can be evaluated, and mixtures of it."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bev_trainer.augment.plan import AugmentSection
+from bev_trainer.config.sections import ClipSection, DataSection
+from bev_trainer.data.clip import Clip
+from bev_trainer.data.clip_stream import Draw, DrawOrder, StepSampler, loader
+from bev_trainer.data.drive_source import DriveSource
+from bev_trainer.data.scene_source import SceneSource
+from bev_trainer.dataset.bag.writer import write_bag
+from bev_trainer.dataset.nuscenes.writer import write_nuscenes
+from bev_trainer.dataset.reader import Drive
+from bev_trainer.training.clip_step import mean_losses, run_clip
+from bev_trainer.training.sources import open_sources
+from support.bags import assert_one_line
+from support.drives import SmallDrive, rig_of_lenses
+from support.train_scenes import assert_same_clip, data_set, short_config
+
+from bev_perception.errors import BevError
+from bev_perception.geometry.rig_file import RigFile
+from bev_perception.model.bev_model import BevModel
+
+CONFIG = short_config()
+SECTION = ClipSection()
+
+
+def two_cameras() -> RigFile:
+    whole = rig_of_lenses()
+    return whole.model_copy(update={'cameras': whole.cameras[:2]})
+
+
+DRIVES = (
+    SmallDrive(rig=two_cameras()),
+    SmallDrive(name='drive_000001', rig=two_cameras(), seed=1),
+    SmallDrive(name='drive_000002', split='val', rig=two_cameras(), seed=2),
+)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """city: drives of two cameras; tables: the same; bags: two recordings of three cameras."""
+    root = tmp_path_factory.mktemp('sources')
+    city = data_set(root / 'city', DRIVES)
+    write_nuscenes([city / 'drives' / f'{d.name}.zip' for d in DRIVES], root / 'tables')
+    path = SmallDrive(seed=3).write(root / 'single')
+    with Drive(path) as drive:
+        write_bag(drive, root / 'bags' / 'one')
+    shutil.copytree(root / 'bags' / 'one', root / 'bags' / 'two')
+    return root
+
+
+def opened(*sections: DataSection, **options: Any) -> list[Any]:
+    return open_sources(sections, CONFIG, SECTION, **options)
+
+
+def refused(section: DataSection, *words: object) -> None:
+    with pytest.raises(BevError) as error:
+        opened(section)
+    assert_one_line(error.value, *words)
+
+
+def test_synthetic_data_sets_are_read_as_drives(folder: Path) -> None:
+    (source,) = opened(DataSection(path=folder / 'city'))
+    assert isinstance(source, DriveSource) and (source.clips, source.cameras) == (2, 2)
+    paths = [folder / 'city' / 'drives' / f'drive_00000{n}.zip' for n in (0, 1)]
+    alone = DriveSource(paths, CONFIG, SECTION)
+    assert_same_clip(source.clip(1, None), alone.clip(1, None))
+    (val,) = opened(DataSection(path=folder / 'city', split='val'))
+    (whole,) = opened(DataSection(path=folder / 'city', split=None))
+    assert (val.clips, whole.clips) == (1, 3)
+    (one,) = opened(DataSection(path=paths[0]))
+    assert isinstance(one, DriveSource) and one.clips == 1
+    refused(DataSection(path=folder / 'city', split='test'), "split 'test'", 'split: null')
+    refused(DataSection(path=folder / 'city', split='noon'), "no split 'noon'")
+    refused(DataSection(path=paths[0], split='val'), 'this is one drive')
+    refused(DataSection(path=folder / 'nowhere'), folder / 'nowhere', 'no such file')
+
+
+def test_recordings(folder: Path) -> None:
+    """They have no splits: that which sections have unless they say otherwise is not asked."""
+    (source,) = opened(DataSection(path=folder / 'bags'))
+    assert isinstance(source, SceneSource) and (source.clips, source.cameras) == (2, 3)
+    (one,) = opened(DataSection(path=folder / 'bags' / 'one'))
+    assert one.clips == 1
+    file = next((folder / 'bags' / 'one').glob('*.mcap'))
+    (lone,) = opened(DataSection(path=file))
+    assert lone.clips == 1
+    refused(DataSection(path=folder / 'bags', split='val'), 'recordings have none', 'split: null')
+
+
+def test_tables(folder: Path, tmp_path: Path) -> None:
+    (source,) = opened(DataSection(path=folder / 'tables'))
+    assert isinstance(source, SceneSource) and (source.clips, source.cameras) == (2, 2)
+    (val,) = opened(DataSection(path=folder / 'tables' / 'v1.0-synth', split='val'))
+    (whole,) = opened(DataSection(path=folder / 'tables', split=None))
+    assert (val.clips, whole.clips) == (1, 3)
+    # With their lidar's depth, for models that learn it.
+    targets = source.clip(0, None).frames[0].targets
+    assert targets is not None and targets.depth_bin is not None
+    assert bool((targets.depth_bin >= 0).any())
+    # As nuScenes is distributed, the tables do not say what the splits are.
+    copy = Path(shutil.copytree(folder / 'tables', tmp_path / 'tables'))
+    (copy / 'v1.0-synth' / 'splits.json').unlink()
+    refused(DataSection(path=copy), "split 'train'", 'splits.json', 'split: null')
+    (everything,) = opened(DataSection(path=copy, split=None))
+    assert everything.clips == 3
+
+
+@pytest.mark.parametrize('name', ['city', 'tables', 'bags'])
+def test_at_most_so_many_scenes(folder: Path, name: str) -> None:
+    for count, clips in ((1, 1), (2, 2), (9, 2 if name == 'bags' else 3)):
+        section = DataSection(path=folder / name, split=None, scenes=count)
+        if name == 'bags':
+            section = DataSection(path=folder / name, scenes=count)
+        (source,) = opened(section)
+        assert source.clips == clips
+
+
+def test_scenes_are_spread_evenly(folder: Path) -> None:
+    section = DataSection(path=folder / 'city', split=None, scenes=2)
+    (source,) = opened(section)
+    ends = DriveSource(
+        [folder / 'city' / 'drives' / f'drive_00000{n}.zip' for n in (0, 2)], CONFIG, SECTION
+    )
+    assert_same_clip(source.clip(1, None), ends.clip(1, None))
+
+
+def mixture(folder: Path) -> tuple[DataSection, ...]:
+    return (
+        DataSection(path=folder / 'city'),
+        DataSection(path=folder / 'tables', split='val', weight=2.0),
+        DataSection(path=folder / 'bags', weight=0.5),
+    )
+
+
+def test_a_mixture_goes_through_the_network_together(folder: Path) -> None:
+    """Rigs of two and three cameras, with and without maps, dense depth, lidar and none."""
+    sources = opened(*mixture(folder), augment=AugmentSection(mirror_share=0.5), seed=1)
+    assert [source.cameras for source in sources] == [3, 3, 3]
+    for near in (False, True):
+        clips = [source.clip(0, 5, near) for source in sources]
+        assert [bool(clip.frames[1].camera_mask[0, 2]) for clip in clips] == [False, False, True]
+        batch = Clip.collate(clips)
+        first, last = (frame.targets for frame in batch.frames)
+        # Between the key frames of tables there are no images: their clips stay as they are.
+        assert (first is None) == near and last is not None
+        assert last.depth_bin is not None and last.semantics is not None
+        depth = (last.depth_bin >= 0).flatten(1).any(dim=1).tolist()
+        ground = (last.semantics[:, :4] >= 0).flatten(1).any(dim=1).tolist()
+        assert depth == [True, True, False] and ground == [True, False, True]
+        torch.manual_seed(0)
+        losses = mean_losses(run_clip(BevModel(CONFIG), batch))
+        assert all(bool(torch.isfinite(loss)) for loss in losses.values()) and len(losses) == 9
+
+
+def test_workers_get_the_same_clips(folder: Path) -> None:
+    sources = opened(*mixture(folder), seed=1)
+    order = DrawOrder([source.clips for source in sources], [1.0, 2.0, 0.5], 4)
+    draws = [order[number] for number in range(8)]
+    assert len({draw.source for draw in draws}) == 3
+    here = [sources[draw.source].clip(draw.clip, draw.seed, draw.near) for draw in draws]
+    copies = pickle.loads(pickle.dumps(sources))
+    for draw, clip in zip(draws, here, strict=True):
+        assert_same_clip(copies[draw.source].clip(draw.clip, draw.seed, draw.near), clip)
+    batch = next(iter(loader(copies, StepSampler(order, 2, 0.0), workers=0)))
+    assert batch.problems == () and batch.clip is not None
+    assert_same_clip(batch.clip, Clip.collate(here[:2]))
+
+
+def test_other_processes_read_for_themselves(folder: Path) -> None:
+    sources = opened(*mixture(folder), seed=1)
+    draws = [[Draw(0, 2, 1, None)], [Draw(1, 1, 0, None)], [Draw(2, 0, 1, 7)]]
+    batches = list(loader(sources, draws, workers=1))  # type: ignore[arg-type]
+    for batch, (draw,) in zip(batches, draws, strict=True):
+        assert batch.problems == ()
+        assert_same_clip(batch.clip, sources[draw.source].clip(draw.clip, draw.seed))
+
+
+def test_nothing_is_said_of_good_data(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        opened(*mixture(folder))
+    assert not caplog.records
