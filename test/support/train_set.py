@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import io
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from bev_trainer.dataset.description import Split
 from bev_trainer.dataset.manifest import DriveEntry, Manifest, SpecSection, file_sha256
+from bev_trainer.dataset.members import image, objects
 
 from bev_perception.model.config import ModelConfig
 from support.drives import SmallDrive, rig_of_lenses
@@ -89,3 +93,31 @@ def write_training(folder: Path, data: Path, name: str = 'train.yaml', **changes
     path = folder / name
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+def rewrite(path: Path, member: str, change: Callable[[bytes], bytes]) -> Path:
+    """Changes one member of a drive file, whose checksums are right afterwards; returns it."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content[member] = change(content[member])
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return path
+
+
+def tear_jpeg(path: Path, frame: int = 2, camera: int = 1, kept: float = 0.6) -> Path:
+    """Leaves the first part of an image of a drive file."""
+    return rewrite(path, image(frame, camera), lambda whole: whole[: int(kept * len(whole))])
+
+
+def lose_box(path: Path, row: int = 2, frame: int = 4) -> Path:
+    """Makes the place of a road user of a drive file at a frame NaN."""
+
+    def change(content: bytes) -> bytes:
+        table, written = np.load(io.BytesIO(content)), io.BytesIO()
+        table[row, frame] = np.nan
+        np.save(written, table)
+        return written.getvalue()
+
+    return rewrite(path, objects('x_m'), change)

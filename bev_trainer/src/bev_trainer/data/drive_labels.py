@@ -11,9 +11,10 @@ from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.pose import transform
 from bev_trainer.augment.turn import turn_pose, turned_ego, turned_lookup, turned_objects
 from bev_trainer.dataset.reader import Drive
+from bev_trainer.errors import DatasetError
 from bev_trainer.labels.bev import BEV_LAYERS, UNIONS, layers_of, semantic_bev
 from bev_trainer.labels.boxes import BoxArray
-from bev_trainer.labels.future import trajectories
+from bev_trainer.labels.future import Trajectories, trajectories
 from bev_trainer.targets.labels import ObjectLabels
 from bev_trainer.world.classes import SemanticClass
 
@@ -47,10 +48,15 @@ class DriveFrame:
         self._semantic: dict[BevGrid, NDArray[np.bool_]] = {}
 
     def objects(self, times_s: tuple[float, ...]) -> ObjectLabels:
-        """Returns the road users, their ways at times relative to the frame, 0 first."""
+        """Returns the road users, their ways at times relative to the frame, 0 first.
+
+        Raises:
+            DatasetError: the place, size or way of one of them is not a number; names it.
+        """
         drive, frame = self._drive, self._frame
         boxes = drive.boxes(frame)
         ways = trajectories(drive, frame, times_s)
+        self._require_finite(boxes, ways)
         near = np.linalg.norm(boxes.center_m[:, :2], axis=-1) < _RANGE_M
         boxes = boxes.selected(near)
         rows = boxes.instance.astype(np.int64) - 1
@@ -68,6 +74,18 @@ class DriveFrame:
             visible=pixels.max(axis=-1, initial=0) >= self._min_pixels,
         )
         return turned_objects(labels, self._turn_rad)
+
+    def _require_finite(self, boxes: BoxArray, ways: Trajectories) -> None:
+        parts = (boxes.center_m, boxes.size_m, boxes.yaw_rad[:, None], boxes.velocity_mps)
+        sound = np.isfinite(np.concatenate(parts, axis=-1)).all(axis=-1)
+        sound &= np.isfinite(ways.xy_m).all(axis=(1, 2)) & np.isfinite(ways.yaw_rad).all(axis=1)
+        if not sound.all():
+            row = int(boxes.instance[~sound][0]) - 1
+            name = self._drive.description.objects[row].name
+            raise DatasetError(
+                f"{self._drive.path}: frame {self._frame}: the box of object {row + 1} ('{name}') "
+                'now or on its way is not a number'
+            )
 
     def layer(self, name: str, grid: BevGrid) -> NDArray[np.bool_] | None:
         """Returns bool [Y, X] where a semantic layer is; None if there is none of that name."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -81,8 +80,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except OSError as error:
         raise ConfigError(f'{path}: cannot read the checkpoint: {error.strerror}') from None
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition('\n')[0]
+    except Exception as error:  # an unpickler of other bytes may raise anything
+        reason = str(error).partition('\n')[0] or type(error).__name__
         raise ConfigError(f'{path}: is no checkpoint, or a damaged one: {reason}') from None
     if not isinstance(content, dict) or 'bev_run' not in content:
         raise ConfigError(f'{path}: is no checkpoint of bev-trainer')
