@@ -23,15 +23,20 @@ from bev_perception.evaluation.scenes.bag_truth import read_bag_truth
 from bev_perception.evaluation.scenes.forgiving_reader import ForgivingReader
 from bev_perception.evaluation.truth.message_types import learn_truth_types
 from bev_perception.evaluation.truth.scene_truth import SceneTruth
+from bev_perception.geometry.pose import Matrix, invert, transform
 from bev_perception.inputs.conversion import image_from_msg, stamp_to_ns
 from bev_perception.inputs.image import CameraImage
 from bev_perception.inputs.state import CameraState
 from bev_perception.replay.bag_reader import BagMessage, BagReader
 from bev_perception.replay.topic_types import COMPRESSED_IMAGE, IMAGE
+from bev_trainer.data.scene_clouds import CloudTopic, cloud_points, index_clouds
 from bev_trainer.data.scene_reader import Indexed, missing
 from bev_trainer.data.scene_table import FrameTable, frame_table
 
 _KEPT = 8  # frame sets: a few megabytes each
+# A lidar turns ten times a second or faster: half a turn away there is another cloud.
+_CLOUD_REACH_NS = 60_000_000
+_CLOUD_GAP_S = 1.0
 _NEVER = -1
 
 # Topic and stamp of an image.
@@ -94,6 +99,7 @@ class BagByFrame:
         truth: its ground truth.
         table: its frame sets.
         log_ns: when images were recorded.
+        clouds: of its lidars.
     """
 
     def __init__(
@@ -103,9 +109,10 @@ class BagByFrame:
         truth: SceneTruth,
         table: FrameTable,
         log_ns: Mapping[ImageKey, int],
+        clouds: Sequence[CloudTopic] = (),
     ) -> None:
         self.path, self.truth, self.table = str(path), truth, table
-        self._topics = tuple(topics)
+        self._topics, self._clouds = tuple(topics), tuple(clouds)
         self._log_ns = np.full(table.image_ns.shape, _NEVER, np.int64)
         for frame, camera in np.ndindex(*self._log_ns.shape):
             if table.has_image(frame, camera):
@@ -139,8 +146,14 @@ class BagByFrame:
         return f'{self.path}: {topic} at {stamp_ns} ns'
 
     def points(self, frame: int) -> NDArray[np.float32] | None:
-        """Returns None: lidars of recordings are not read."""
-        return None
+        """Returns lidar points [n, 3] in the base frame of a frame set; None if none are near."""
+        stamp_ns = int(self.table.stamps_ns[frame])
+        found = [
+            transform(self._motion(int(cloud.stamps_ns[index]), frame), self._cloud(cloud, index))
+            for cloud in self._clouds
+            if (index := cloud.nearest(stamp_ns, _CLOUD_REACH_NS)) is not None
+        ]
+        return np.concatenate(found).astype(np.float32) if found else None
 
     def close(self) -> None:
         """Closes the file."""
@@ -172,6 +185,23 @@ class BagByFrame:
             return found or error
         return found
 
+    def _cloud(self, cloud: CloudTopic, index: int) -> NDArray[np.float64]:
+        """Returns [n, 3] points of a cloud in the base frame at its own instant."""
+        reader, log_ns = self._reader(), int(cloud.log_ns[index])
+        for message in reader.between({cloud.topic}, log_ns, log_ns):
+            decoded = reader.decode(message)
+            if stamp_to_ns(decoded.header.stamp) == cloud.stamps_ns[index]:
+                return cloud_points(decoded, cloud.base_T_lidar)
+        raise BagError(f'{cloud.topic} at {cloud.stamps_ns[index]} ns is not there any more')
+
+    def _motion(self, stamp_ns: int, frame: int) -> Matrix:
+        """Returns [4, 4] from the base frame at an instant to that of a frame, if it is known."""
+        frame_ns = int(self.table.stamps_ns[frame])
+        then, now = self.truth.pose_at(stamp_ns), self.truth.pose_at(frame_ns)
+        if then is None or now is None:
+            then, now = self.table.pose_between(stamp_ns, _CLOUD_GAP_S), self.table.pose(frame)
+        return np.eye(4) if then is None or now is None else invert(now) @ then
+
     def _reader(self) -> WindowReader:
         if self._open is None:
             reader = WindowReader(Path(self.path))
@@ -180,8 +210,12 @@ class BagByFrame:
         return self._open
 
 
-def index_bag(scene: BagScene) -> Indexed:
+def index_bag(scene: BagScene, lidar: bool = False) -> Indexed:
     """Returns a recording by frame, after reading all of it.
+
+    Args:
+        scene: which.
+        lidar: whether its point clouds are wanted.
 
     Raises:
         BevError: as `BagScene.open`.
@@ -194,5 +228,6 @@ def index_bag(scene: BagScene) -> Indexed:
         opened = OpenBag(reader, scene, rig, truth.truth, (*rig.problems, *truth.problems))
         table, problems = frame_table(opened.frame_sets())
         topics = [camera.image_topic for camera in rig.rig.cameras]
-        made = BagByFrame(scene.path, topics, truth.truth, table, reader.log_ns)
-        return Indexed(made, (*opened.problems, *problems))
+        clouds, lost = index_clouds(reader, rig.rig.base_frame) if lidar else ((), ())
+        made = BagByFrame(scene.path, topics, truth.truth, table, reader.log_ns, clouds)
+        return Indexed(made, (*opened.problems, *problems, *lost))

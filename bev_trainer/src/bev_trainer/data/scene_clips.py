@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.errors import ImageError
+from bev_perception.errors import BevError, ImageError
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.model_input import ImageRemap
 from bev_perception.geometry.pose import Matrix, invert
@@ -27,11 +27,11 @@ _STILL_M, _STILL_RAD = 0.05, np.deg2rad(1.0)
 
 @dataclass(frozen=True)
 class Unusable:
-    """An image, or a camera, that clips have to do without.
+    """An image, a camera or a scan that clips have to do without.
 
     Attributes:
-        camera: name.
-        place: where the image is.
+        camera: name; 'lidar' for a scan.
+        place: where it is.
         reason: why it cannot be used.
     """
 
@@ -86,6 +86,7 @@ class SceneRecording:
         self._places = {place.frame: place for place in places}
         self._numbers, self._views = numbers, views
         self.unusable_found: list[Unusable] = []
+        self._clouds: dict[int, NDArray[np.float32] | None] = {}
         self._cameras = tuple(
             self._calibrated(frames, camera) for camera in range(len(self._table.names))
         )
@@ -165,10 +166,20 @@ class SceneRecording:
         return self._views[key]
 
     def _depth(self, frame: int, camera: int, target: Camera | None) -> NDArray[np.float32] | None:
-        points = None if target is None else self._reader.points(frame)
+        points = None if target is None else self._points(frame)
         if points is None or target is None:
             return None
         return projected_depth(points, target, self._moved(frame, camera))
+
+    def _points(self, frame: int) -> NDArray[np.float32] | None:
+        if frame not in self._clouds:
+            self._clouds[frame] = None
+            try:
+                self._clouds[frame] = self._reader.points(frame)
+            except BevError as error:
+                reason = str(error).removeprefix(f'{self._reader.path}: ')
+                self.unusable_found.append(Unusable('lidar', self._reader.path, reason))
+        return self._clouds[frame]
 
     def _moved(self, frame: int, camera: int) -> Matrix | None:
         """Returns [4, 4] from the base frame when a camera fires to that of the frame."""

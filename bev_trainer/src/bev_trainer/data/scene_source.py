@@ -140,7 +140,7 @@ class SceneSource:
 
     def _add(self, scene: Scene, needs: Needs, lidar: Mapping[str, LidarScan]) -> None:
         try:
-            indexed = _indexed(scene, lidar)
+            indexed = _indexed(scene, lidar, self._config.depth is not None)
         except BevError as error:
             self._leave_out(scene.name, str(error))
             return
@@ -182,13 +182,13 @@ class SceneSource:
             key = scene.name, found.camera, found.reason
             line, count = self._found.get(key, (str(found), 0))
             if not count:
-                _log.warning('%s; the camera is left out there', line)
+                _log.warning('%s; clips go without it', line)
             self._found[key] = line, count + 1
 
 
-def _indexed(scene: Scene, lidar: Mapping[str, LidarScan]) -> Indexed:
+def _indexed(scene: Scene, lidar: Mapping[str, LidarScan], depth: bool) -> Indexed:
     if isinstance(scene, BagScene):
-        return index_bag(scene)
+        return index_bag(scene, depth)
     if isinstance(scene, NuScenesScene):
         return index_nuscenes(scene, lidar)
     return index_sequential(scene)
