@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bev_trainer.augment.plan import AugmentSection
 from bev_trainer.config.sections import ClipSection, DataSection
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_stream import Draw, collate, loader
@@ -90,7 +91,7 @@ def test_a_cut_off_image(tables: Path, caplog: pytest.LogCaptureFixture) -> None
     file = pictures(tables, 'CAM_LEFT')[1]
     file.write_bytes(file.read_bytes()[:-700])
     found = source(tables)
-    assert found.problems == ()
+    assert not found.problems
     with caplog.at_level(logging.WARNING):
         clip = found.clip(0, None)
         found.clip(0, 3)
@@ -102,6 +103,15 @@ def test_a_cut_off_image(tables: Path, caplog: pytest.LogCaptureFixture) -> None
     assert str(file) in problem and 'cut off' in problem and problem.endswith('(2x)')
     (record,) = caplog.records  # said once
     assert str(file) in record.message and '\n' not in record.message
+
+
+def test_a_lost_image_stays_black_whatever_is_changed(tables: Path) -> None:
+    pictures(tables, 'CAM_LEFT')[0].write_bytes(b'')
+    bright = AugmentSection.model_validate({'colors': {'clip': {'brightness': 1.0}}})
+    found = SceneSource(scenes_at(tables), CONFIG, ClipSection(), None, bright)
+    seen = [found.clip(0, seed).frames[0].images[0] for seed in range(4)]
+    assert not any(bool(images[1].any()) for images in seen)
+    assert all(bool(images[0].any()) for images in seen)
 
 
 def test_what_a_lost_camera_alone_shows_is_not_asked(tables: Path) -> None:
@@ -214,7 +224,7 @@ def test_images_of_a_recording(formats: Formats, tmp_path: Path) -> None:
 
     path = rewritten(formats.bag, tmp_path / 'bag', cut, truth=True)
     found = source(path)
-    assert found.problems == () and found.clips == 1
+    assert not found.problems and found.clips == 1
     clip = found.clip(0, None)
     assert masks(clip) == [[True, False, True], [True] * 3]
     assert f'{path}: /front/image/compressed at ' in found.problems[0]

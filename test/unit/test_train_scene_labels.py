@@ -193,6 +193,19 @@ def test_layers_of_what_moves_are_its_footprints() -> None:
     assert len(frame_of(unknown).objects((0.0, 1.0))) == 0
 
 
+@pytest.mark.parametrize('turn_rad', [0.4, 2.0])
+def test_footprints_turn_with_the_frame(turn_rad: float) -> None:
+    objects = scene().frames[0].objects
+    assert objects is not None
+    expected = object_mask(objects.transformed(pose_from_yaw(0, 0, 0, turn_rad)), GRID)
+    layers = ('vehicle', 'pedestrian')
+    frame = frame_of(scene(), layers=layers, turn_rad=turn_rad)
+    vehicles, pedestrians = (frame.layer(name, GRID) for name in layers)
+    assert vehicles is not None and pedestrians is not None
+    np.testing.assert_array_equal(vehicles | pedestrians, expected)
+    assert expected.any() and not np.array_equal(expected, object_mask(objects, GRID))
+
+
 def test_obstacles_are_what_stands_and_is_no_road_user() -> None:
     truth = scene()
     objects = truth.frames[0].objects

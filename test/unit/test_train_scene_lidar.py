@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from bev_trainer.config.sections import ClipSection
 from bev_trainer.data.scene_bag import index_bag
+from bev_trainer.data.scene_clips import Asked, SceneRecording
 from bev_trainer.data.scene_clouds import POINT_CLOUD, cloud_points
+from bev_trainer.data.scene_labels import Sight
 from bev_trainer.data.scene_lidar import LidarScan, projected_depth, read_lidar_scans
 from bev_trainer.data.scene_nuscenes import index_nuscenes
+from bev_trainer.data.scene_places import LabelPlace
 from bev_trainer.data.scene_source import SceneSource
+from bev_trainer.data.scene_table import frame_table
 from bev_trainer.dataset.bag.messages import header_message, transform_message, transforms_message
 from bev_trainer.dataset.bag.typestore import new_message, recording_types
 from bev_trainer.dataset.nuscenes.scan import DriveScan
@@ -25,11 +29,17 @@ from support.train_scenes import Formats, scenes_at, short_config, written
 
 from bev_perception.errors import BagError
 from bev_perception.evaluation.scenes.nuscenes.tables import find_version
+from bev_perception.evaluation.truth.frame import TruthFrame
+from bev_perception.evaluation.truth.scene_truth import SceneTruth
+from bev_perception.frame import CameraSample, FrameSet
+from bev_perception.geometry.model_input import ImageRemap, input_camera
 from bev_perception.geometry.pose import invert, pose_from_yaw, transform
+from bev_perception.inputs.state import CameraState
 from bev_perception.replay.bag_reader import BagReader
 
 MOUNT = pose_from_yaw(1.2, -0.3, 1.9, 0.7)
 LIDAR = '/lidar/points'
+S = 1_000_000_000
 
 
 @pytest.fixture(scope='module')
@@ -116,6 +126,41 @@ def test_a_lost_scan_costs_its_depth_alone(formats: Formats, tmp_path: Path) -> 
     assert 'gone.bin: cannot be read: No such file' in problem and problem.endswith('(1x)')
 
 
+class OneFrame:
+    """A scene reader of one frame, whose camera fires 200 ms after it, on a vehicle at 10 m/s."""
+
+    path, truth = (
+        'one',
+        SceneTruth(
+            [TruthFrame(s * S, odom_T_base=pose_from_yaw(10.0 * s, 0.0, 0.0, 0.0)) for s in (1, 2)]
+        ),
+    )
+    camera = make_camera('c', 64, 48, 'none', 90.0, (1.0, 0.0, 1.5), 0.0, 0.0)
+    cloud = np.array([[12.0, 1.0, 1.0], [9.0, -2.0, 2.0]], np.float32)
+
+    def __init__(self) -> None:
+        sample = CameraSample('c', CameraState.USED, '', S + S // 5, None, self.camera)
+        self.table, _ = frame_table([FrameSet(S, 'base_link', (sample,), odom_T_base=np.eye(4))])
+
+    def points(self, frame: int) -> np.ndarray:
+        return self.cloud
+
+
+def test_the_way_until_a_camera_fires_is_taken_out() -> None:
+    reader: Any = OneFrame()
+    place = LabelPlace(0, 0, S)
+    recording = SceneRecording(reader, [0], [place], Asked((), Sight()), {}, {})
+    section = short_config().input
+    target = input_camera(reader.camera, section.width, section.height, section.horizon_share)
+    found = recording.depth_m(0, 0, ImageRemap(reader.camera, target))
+    moved = reader.cloud - np.array([2.0, 0.0, 0.0], np.float32)
+    np.testing.assert_array_equal(found, projected_depth(moved, target))
+    assert found is not None and sorted(found[found > 0]) == pytest.approx([6.0, 9.0])
+    labels = recording.labels(0, 0.0, np.ones(1, np.bool_))
+    assert labels is not None
+    np.testing.assert_array_equal(labels.depth_m(0), projected_depth(moved, reader.camera))
+
+
 # Point clouds of recordings.
 
 
@@ -123,9 +168,9 @@ def cloud(
     points: np.ndarray, stamp_ns: int, kind: str = '<f4', pad: int = 0, rows: int = 1
 ) -> Any:
     """Returns sensor_msgs/PointCloud2 of points [n, 3], n a multiple of the rows."""
-    layout = {'names': ['i', 'x', 'y', 'z'], 'formats': ['u2', kind, kind, kind],
+    layout: Any = {'names': ['i', 'x', 'y', 'z'], 'formats': ['u2', kind, kind, kind],
               'offsets': [0, 4, 12, 20], 'itemsize': 32}  # fmt: skip
-    table = np.zeros(len(points), np.dtype(layout))
+    table: Any = np.zeros(len(points), np.dtype(layout))
     for axis, name in enumerate('xyz'):
         table[name] = points[:, axis]
     content = table.view(np.uint8).reshape(rows, -1)
@@ -244,7 +289,9 @@ def test_the_way_since_a_cloud_is_taken_out(formats: Formats, tmp_path: Path) ->
     with Drive(formats.drive) as drive:
         for frame in (0, 5):
             expected, _ = DriveScan(drive).measure(frame, np.zeros(0, np.uint16))
-            np.testing.assert_allclose(reader.points(frame), expected[:, :3], atol=0.01)
+            found = reader.points(frame)
+            assert found is not None
+            np.testing.assert_allclose(found, expected[:, :3], atol=0.01)
         # When the drive is over nobody knows its way.
         last, _ = DriveScan(drive).measure(10, np.zeros(0, np.uint16))
     found = reader.points(10)

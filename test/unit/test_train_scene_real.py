@@ -122,8 +122,8 @@ def test_images_of_the_clip_show_structure_where_the_targets_project(real_data: 
     source = source_of(real_data, NUSCENES, 1, model)
     clip, cameras = source.clip(0, None), cameras_of(source, model)
     logs = []
-    for frame, images in enumerate(one.images[0] for one in clip.frames):
-        images = images.permute(0, 2, 3, 1).numpy()
+    for frame, one in enumerate(clip.frames):
+        images = one.images[0].permute(0, 2, 3, 1).numpy()
         for (_, target), image in zip(cameras.values(), images, strict=True):
             grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
             grey = grey.astype(np.float32)

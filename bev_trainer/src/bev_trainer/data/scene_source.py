@@ -113,6 +113,11 @@ class SceneSource:
         return len(self._clips)
 
     @property
+    def scenes(self) -> int:
+        """How many recordings they are of."""
+        return len({scene for scene, _ in self._clips})
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is left out, one line each: of the scenes, and how often of clips made here."""
         counted = [f'{line} ({n}x)' for line, n in self._found.values()]
@@ -127,7 +132,6 @@ class SceneSource:
         if near and len(frames) > 1 and frames[-1] - frames[-2] > 1:
             younger = np.random.default_rng(seed).integers(frames[-2] + 1, frames[-1])
             frames = [*frames[:-2], int(younger), frames[-1]]
-            places = (*places[:-2], places[-1])
         recording = SceneRecording(
             scene.reader, frames, places, self._asked, self._opened(number), self._views
         )
