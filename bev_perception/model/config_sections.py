@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from bev_perception.config_errors import nearest
 from bev_perception.errors import ConfigError
@@ -19,6 +26,7 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
 Rgb = tuple[float, float, float]
+Line = Annotated[str, Field(pattern=r'^[^\n]*$')]
 Label = Annotated[str, Field(pattern=r'^[a-z][a-z0-9_]*$')]
 Labels = Annotated[tuple[Label, ...], Field(min_length=1)]
 
@@ -44,18 +52,50 @@ def unique(labels: tuple[str, ...]) -> tuple[str, ...]:
     return labels
 
 
+class TrainingDataSection(Section):
+    """Data that a model was trained on.
+
+    Attributes:
+        name: of the data set or recording.
+        split: of it; empty for all.
+        scenes: recordings.
+        clips: that were drawn from them.
+        weight: how often, relative to their number.
+        sha256: of its manifest; without one, of the names and sizes of its files.
+    """
+
+    name: Line
+    split: Line = ''
+    scenes: Annotated[int, Field(ge=0)]
+    clips: Annotated[int, Field(ge=0)]
+    weight: Positive = 1.0
+    sha256: Annotated[str, Field(pattern='^[0-9a-f]{64}$')]
+
+
 class TrainingSection(Section):
     """Where the weights come from.
 
     Attributes:
         trained: False for seeded weights, whose outputs carry no meaning.
         description: what the model was trained on, one line.
-        seed: of the initial weights.
+        seed: of the initial weights, and of the order of the data.
+        steps: of the optimiser; 0 where it is not known.
+        code: version of the program that trained; empty where it is not known.
+        data: what it was trained on; empty where it is not known.
     """
 
     trained: bool
-    description: Annotated[str, Field(pattern=r'^[^\n]*$')]
+    description: Line
     seed: Annotated[int, Field(ge=0)] = 0
+    steps: Annotated[int, Field(ge=0)] = 0
+    code: Line = ''
+    data: tuple[TrainingDataSection, ...] = ()
+
+    @model_serializer(mode='wrap')
+    def _what_is_known(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        unknown = [name for name in ('steps', 'code', 'data') if not content.get(name)]
+        return {name: value for name, value in content.items() if name not in unknown}
 
 
 class InputSection(Section):

@@ -1,11 +1,14 @@
-"""Model folders: `model.yaml` beside `weights.safetensors`, saved whole or not at all."""
+"""Model folders: `model.yaml` beside `weights.safetensors`, saved whole or not at all.
+
+A card for people may lie with them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from bev_perception.model.network_base import BevNetwork
 
 CONFIG_FILE = 'model.yaml'
 WEIGHTS_FILE = 'weights.safetensors'
+CARD_FILE = 'CARD.md'
 NAMES_SHOWN = 3
 
 
@@ -75,6 +79,7 @@ def save_model(
     *,
     half: bool = False,
     overwrite: bool = False,
+    card: Callable[[str], str] | None = None,
 ) -> None:
     """Writes a model folder that `load_model` accepts; equal weights give equal bytes.
 
@@ -84,6 +89,7 @@ def save_model(
         model: whose weights are stored.
         half: store convolution weights in float16 (normalisation stays in float32).
         overwrite: replace an existing model folder (one that holds nothing else).
+        card: returns what people should know of the model of an id, Markdown, for `CARD.md`.
 
     Raises:
         ModelError: the folder exists, cannot be written, or a weight is not finite.
@@ -93,11 +99,15 @@ def save_model(
     weights = {name: _stored(tensor, half) for name, tensor in model.state_dict().items()}
     _check_finite(folder / WEIGHTS_FILE, weights)
     try:
+        content = safetensors.torch.save(weights)
+        text = '' if card is None else card(model_id(config, content))
         with tempfile.TemporaryDirectory(prefix=f'.{folder.name}-', dir=folder.parent) as scratch:
             new = Path(scratch, 'new')
             new.mkdir()
             (new / CONFIG_FILE).write_text(config.to_yaml(), encoding='utf-8')
-            (new / WEIGHTS_FILE).write_bytes(safetensors.torch.save(weights))
+            (new / WEIGHTS_FILE).write_bytes(content)
+            if text:
+                (new / CARD_FILE).write_text(text, encoding='utf-8')
             _replace(folder, new, Path(scratch, 'old'))
     except OSError as error:
         raise ModelError(f'{folder}: cannot write the model: {error.strerror}') from None
@@ -181,7 +191,7 @@ def _check_free(folder: Path, overwrite: bool) -> None:
     if not overwrite:
         raise ModelError(f'{folder}: already exists; choose another name or allow overwriting')
     foreign = (
-        sorted({entry.name for entry in folder.iterdir()} - {CONFIG_FILE, WEIGHTS_FILE})
+        sorted({entry.name for entry in folder.iterdir()} - {CONFIG_FILE, WEIGHTS_FILE, CARD_FILE})
         if folder.is_dir()
         else [folder.name]
     )

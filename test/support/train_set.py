@@ -67,20 +67,20 @@ def write_data_set(
     return root
 
 
-def write_training(folder: Path, data: Path, name: str = 'train.yaml', **changes: Any) -> Path:
+def write_training(folder: Path, data_set: Path, name: str = 'train.yaml', **changes: Any) -> Path:
     """Writes a training file of a few steps of the tiny model; returns its path.
 
     Args:
         folder: exists.
-        data: data set.
+        data_set: for training and validation.
         name: of the file.
         changes: by section, what differs from the usual.
     """
     (folder / 'model.yaml').write_text(short_config().to_yaml())
     content: dict[str, Any] = {
         'model': 'model.yaml',
-        'data': [{'path': str(data), 'split': 'train'}],
-        'validation': [{'path': str(data), 'split': 'val'}],
+        'data': [{'path': str(data_set), 'split': 'train'}],
+        'validation': [{'path': str(data_set), 'split': 'val'}],
         'run': {'steps': 4, 'batch': 2, 'workers': 0, 'precision': '32-true'},
         'optimiser': {'rate': 2e-3, 'warmup_steps': 2},
         'check': {'every_steps': 3, 'clips': 2, 'save_every_steps': 2, 'log_every_steps': 2},

@@ -230,6 +230,23 @@ def test_existing_folder_is_kept_unless_overwriting(saved: Path, model: BevModel
     assert (saved / 'notes.txt').read_text() == 'mine'
 
 
+def test_a_card_lies_with_the_model_and_says_its_id(tmp_path: Path, model: BevModel) -> None:
+    target = tmp_path / 'carded'
+    save_model(target, tiny_config(), model, card=lambda name: f'# {name}\n')
+    plain = load_model(target).model_id
+    assert (target / 'CARD.md').read_text() == f'# {plain}\n'
+    save_model(target, tiny_config(), model, overwrite=True)
+    assert sorted(path.name for path in target.iterdir()) == ['model.yaml', 'weights.safetensors']
+    assert load_model(target).model_id == plain
+
+    def refuse(name: str) -> str:
+        raise ConfigError(name)
+
+    with pytest.raises(ConfigError, match=plain):
+        save_model(target, tiny_config(), model, overwrite=True, card=refuse)
+    assert load_model(target).model_id == plain
+
+
 def test_failed_save_leaves_nothing_behind(
     tmp_path: Path, saved: Path, model: BevModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

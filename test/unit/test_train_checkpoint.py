@@ -85,7 +85,7 @@ def test_it_is_saved_once_per_step_and_never_within_one(tmp_path: Path) -> None:
 
 class Source:
     def __init__(self, clips: int) -> None:
-        self.clips = clips
+        self.clips, self.scenes = clips, 3
 
 
 def a_record(folder: Path, clips: int = 8, **changes: Any) -> RunRecord:
@@ -104,8 +104,16 @@ def test_a_record_comes_back_from_plain_values(tmp_path: Path) -> None:
     assert found == record
     assert isinstance(found.config, TrainConfig)
     (data,) = found.data
-    assert (data.name, data.split, data.clips) == ('data', 'train', 8)
+    assert (data.name, data.split, data.scenes, data.clips) == ('data', 'train', 3, 8)
     assert data.sha256 == fingerprint(tmp_path / 'data')
+
+
+def test_a_split_that_nobody_chose_stays_open(tmp_path: Path) -> None:
+    record = a_record(tmp_path, data=[{'path': str(tmp_path / 'data')}])
+    found = RunRecord.load(record.dump(), 'file').config.data[0]
+    assert 'split' not in found.model_fields_set and found.split == 'train'
+    again = RunRecord.load(a_record(tmp_path).dump(), 'file').config.data[0]
+    assert 'split' in again.model_fields_set
 
 
 @pytest.mark.parametrize(

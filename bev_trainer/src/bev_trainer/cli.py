@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from bev_perception.errors import BevError
 
@@ -18,15 +19,19 @@ COMMANDS = {
     'bench': 'measure how fast drives are made',
     'init': 'write a model folder with seeded weights',
     'train': 'train a model',
+    'export': 'make a model folder of a training',
     'soup': 'average the weights of several models of one network',
 }
+
+# Which extra brings a package that only some commands need.
+EXTRAS = {'lightning': 'train'}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 on success, 2 on a user error (one line on stderr)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(words[0] if words else '').parse_args(words)
     try:
+        arguments = _parser(words[0] if words else '').parse_args(words)
         return int(arguments.run(arguments))
     except BevError as error:
         print(f'bev-trainer: error: {error}', file=sys.stderr)
@@ -45,8 +50,25 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
         if name == chosen:
-            module = import_module(f'bev_trainer.commands.{name}')
+            module = _command(name)
             command.description = module.__doc__
             module.add_arguments(command)
             command.set_defaults(run=module.main)
     return parser
+
+
+def _command(name: str) -> ModuleType:
+    """Returns the module of a command.
+
+    Raises:
+        BevError: it needs a package that is not there; says which extra brings it.
+    """
+    try:
+        return import_module(f'bev_trainer.commands.{name.replace("-", "_")}')
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get(error.name or '')
+        if extra is None:
+            raise
+        raise BevError(
+            f"'{name}' needs {error.name}; install it with pip install 'bev_trainer[{extra}]'"
+        ) from None

@@ -18,6 +18,9 @@ def untrained(config: AnyModelConfig, seed: int) -> AnyModelConfig:
             'trained': False,
             'description': f'untrained: weights drawn from seed {seed}, outputs carry no meaning',
             'seed': seed,
+            'steps': 0,
+            'code': '',
+            'data': (),
         }
     )
     return config.model_copy(update={'training': training})

@@ -60,6 +60,7 @@ def described_soup(
         update={
             'trained': all(part.config.training.trained for part in parts),
             'description': text,
+            'data': tuple(dict.fromkeys(d for part in parts for d in part.config.training.data)),
         }
     )
     licences = dict.fromkeys(part.config.licence for part in parts)

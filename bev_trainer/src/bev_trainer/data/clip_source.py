@@ -14,6 +14,10 @@ class ClipSource(Protocol):
     def clips(self) -> int:
         """How many there are."""
 
+    @property
+    def scenes(self) -> int:
+        """How many recordings they are of."""
+
     def clip(self, index: int, seed: int | None, near: bool = False) -> Clip:
         """Returns a clip (batch 1).
 

@@ -73,6 +73,10 @@ class DriveSource:
     def clips(self) -> int:
         return len(self._places)
 
+    @property
+    def scenes(self) -> int:
+        return len({place.drive for place in self._places})
+
     def clip(self, index: int, seed: int | None, near: bool = False) -> Clip:
         place = self._places[index]
         drive = self._drive(place.drive)

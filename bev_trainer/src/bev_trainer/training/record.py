@@ -33,13 +33,15 @@ class DataRecord:
     Attributes:
         name: of its folder or file.
         split: of it; empty for all.
-        clips: that can be drawn.
+        scenes: recordings.
+        clips: that can be drawn from them.
         weight: see `DataSection`.
         sha256: of its manifest; without one, of the names and sizes of its files.
     """
 
     name: str
     split: str
+    scenes: int
     clips: int
     weight: float
     sha256: str
@@ -68,7 +70,7 @@ class RunRecord:
     def dump(self) -> dict[str, Any]:
         """Returns plain values."""
         return {
-            'config': self.config.model_dump(mode='json'),
+            'config': plain(self.config),
             'model': self.model.to_yaml(),
             'data': [asdict(item) for item in self.data],
             'code': self.code,
@@ -110,12 +112,26 @@ class RunRecord:
         return replace(self, code=', '.join(codes))
 
 
+def plain(config: TrainConfig) -> dict[str, Any]:
+    """Returns a training file as plain values, defaults too.
+
+    Splits that were not chosen are left out: recordings have none, data sets mean 'train'.
+    """
+    content = config.model_dump(mode='json')
+    for key in ('data', 'validation'):
+        for section, item in zip(getattr(config, key), content[key], strict=True):
+            if 'split' not in section.model_fields_set:
+                del item['split']
+    return content
+
+
 def record_of(config: TrainConfig, model: ModelConfig, sources: Sequence[ClipSource]) -> RunRecord:
     """Returns the record of a training that begins now."""
     data = tuple(
         DataRecord(
             section.path.resolve().name,
             section.split or '',
+            source.scenes,
             source.clips,
             section.weight,
             fingerprint(section.path),

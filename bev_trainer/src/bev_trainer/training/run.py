@@ -27,6 +27,7 @@ from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import DrawOrder, EvenSampler, StepSampler, loader
 from bev_trainer.losses.total import LOSSES
 from bev_trainer.training.averages import Averaging
+from bev_trainer.training.calibrate import reset_calibration
 from bev_trainer.training.checkpoint import LAST, Saving, WholeFiles, read_checkpoint
 from bev_trainer.training.left_out import LeftOut
 from bev_trainer.training.log_files import create_loggers
@@ -160,6 +161,7 @@ def create_model(config: TrainConfig) -> BevModel:
         own_family(loaded.config)
         model = loaded.model.requires_grad_(True).train()
         assert isinstance(model, BevModel)
+        reset_calibration(model)
         return model
     file = path / 'model.yaml' if path.is_dir() else path
     description = own_family(load_model_config(file))
