@@ -18,6 +18,7 @@ COMMANDS = {
     'convert': 'write drives as rosbag2 recordings or nuScenes tables',
     'bench': 'measure how fast drives are made',
     'init': 'write a model folder with seeded weights',
+    'fit-size': 'find the largest batch that fits into memory',
     'train': 'train a model',
     'export': 'make a model folder of a training',
     'soup': 'average the weights of several models of one network',

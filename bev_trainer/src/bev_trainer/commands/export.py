@@ -12,7 +12,7 @@ from bev_perception.errors import ConfigError, ModelError
 from bev_perception.evaluation.report import read_results
 from bev_perception.model.folder import load_model, save_model
 from bev_trainer.averaging.batch_norm import recalibrate
-from bev_trainer.commands.soup import clip_count
+from bev_trainer.commands.numbers import at_least_one
 from bev_trainer.config.sections import DataSection
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_stream import EvenSampler, loader
@@ -32,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'one)',
     )  # fmt: skip
     parser.add_argument(
-        '--calibrate', type=clip_count, metavar='N',
+        '--calibrate', type=at_least_one, metavar='N',
         help='fit probabilities on N validation clips of the training, evenly spread',
     )  # fmt: skip
     parser.add_argument(
-        '--batch-norm', type=clip_count, metavar='N',
+        '--batch-norm', type=at_least_one, metavar='N',
         help='compute the statistics of batch normalisation anew on N training clips',
     )  # fmt: skip
     parser.add_argument(

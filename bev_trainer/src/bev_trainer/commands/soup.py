@@ -18,6 +18,7 @@ from bev_trainer.averaging.soup import greedy_soup, uniform_soup
 from bev_trainer.averaging.soup_clips import SoupClips
 from bev_trainer.averaging.stock import model_stock
 from bev_trainer.averaging.tensors import State, statistics_of
+from bev_trainer.commands.numbers import at_least_one
 
 _METHODS = ('uniform', 'greedy', 'stock')
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'greedy compares on its validation clips',
     )  # fmt: skip
     parser.add_argument(
-        '--clips', type=clip_count, default=32, metavar='N',
+        '--clips', type=at_least_one, default=32, metavar='N',
         help='clips for each of the two, evenly spread (default: 32)',
     )  # fmt: skip
     parser.add_argument(
@@ -122,11 +123,3 @@ def _cooked(
 def _copy_of(model: LoadedModel) -> dict[str, Tensor]:
     """Returns tensors that stay as they are when the network gets others."""
     return {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
-
-
-def clip_count(text: str) -> int:
-    """Returns a number of clips, at least one."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'must be at least 1, got {value}')
-    return value
