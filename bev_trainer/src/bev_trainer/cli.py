@@ -21,6 +21,7 @@ COMMANDS = {
     'fit-size': 'find the largest batch that fits into memory',
     'train': 'train a model',
     'export': 'make a model folder of a training',
+    'adapt': 'train a model further on other data',
     'soup': 'average the weights of several models of one network',
 }
 

@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from bev_perception.errors import ConfigError, ModelError
 from bev_perception.evaluation.report import read_results
 from bev_perception.model.folder import load_model, save_model
@@ -15,11 +13,10 @@ from bev_trainer.averaging.batch_norm import recalibrate
 from bev_trainer.commands.numbers import at_least_one
 from bev_trainer.config.sections import DataSection
 from bev_trainer.data.clip import Clip
-from bev_trainer.data.clip_stream import EvenSampler, loader
 from bev_trainer.training.calibrate import calibrate
 from bev_trainer.training.card import card_of
+from bev_trainer.training.even_batches import even_batches
 from bev_trainer.training.finished import Finished, load_finished
-from bev_trainer.training.sources import open_sources
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,11 +77,6 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _clips(finished: Finished, sections: Sequence[DataSection], count: int) -> Iterator[Clip]:
-    """Yields batches of clips as they are, evenly spread over the data of a training."""
+    """Returns clips of the data of a training, in batches of its size."""
     config = finished.record.config
-    sources = open_sources(sections, finished.model.config, config.clip)
-    sampler = EvenSampler([source.clips for source in sources], count, config.run.batch)
-    for batch in tqdm(loader(sources, sampler, 0), unit='batch', leave=False, disable=None):
-        if batch.problems:
-            raise ConfigError(batch.problems[0])
-        yield batch.clip
+    return even_batches(sections, finished.model.config, config.clip, count, config.run.batch)

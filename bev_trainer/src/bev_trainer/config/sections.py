@@ -112,6 +112,21 @@ class AverageSection(Section):
     start: Whole = 0
 
 
+class AdaptSection(Section):
+    """What keeps a model that is trained further near the one it began as.
+
+    Attributes:
+        freeze: parts that are not trained: 'trunk' is all but the heads, 'heads' all of them; or
+            parts by name, as 'backbone' and 'heads.objects'.
+        pull: share of the way back to the weights of the beginning...
+        pull_every: ... every so many steps.
+    """
+
+    freeze: tuple[str, ...] = ()
+    pull: Share = 0.0
+    pull_every: Count = 10
+
+
 class RunSection(Section):
     """How it runs.
 

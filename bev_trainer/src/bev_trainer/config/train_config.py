@@ -13,6 +13,7 @@ from bev_perception.errors import ConfigError
 from bev_perception.model.config_sections import Section
 from bev_trainer.augment.plan import AugmentSection
 from bev_trainer.config.sections import (
+    AdaptSection,
     AverageSection,
     CheckSection,
     ClipSection,
@@ -42,6 +43,7 @@ class TrainConfig(Section):
     augment: AugmentSection = AugmentSection()
     loss: LossSection = LossSection()
     average: AverageSection = AverageSection()
+    adapt: AdaptSection = AdaptSection()
     check: CheckSection = CheckSection()
 
     @model_validator(mode='after')
@@ -90,6 +92,15 @@ def parse_train_config(text: str, source: str) -> TrainConfig:
         raise ConfigError(f'{source}: {error}') from None
     if not isinstance(content, dict):
         raise ConfigError(f'{source}: expected a mapping at the top level')
+    return train_config_of(content, source)
+
+
+def train_config_of(content: dict[str, Any], source: str) -> TrainConfig:
+    """Returns the training that plain values describe; `source` names them in errors.
+
+    Raises:
+        ConfigError: a key is missing, unknown or impossible; one line.
+    """
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:

@@ -39,17 +39,21 @@ class Finished:
 
     def description(self) -> ModelConfig:
         """Returns the description of the model, with where its weights come from."""
-        data = self.record.data
-        names = ', '.join(f'{item.name} ({item.split or "all"})' for item in data)
-        scenes = sum(item.scenes for item in data)
-        training = self.record.model.training.model_copy(
+        record, before = self.record, self.record.model.training
+        names = ', '.join(f'{item.name} ({item.split or "all"})' for item in record.data)
+        scenes = sum(item.scenes for item in record.data)
+        text = f'{self.step} steps on {scenes} recordings of {names}'
+        data = tuple(TrainingDataSection(**asdict(item)) for item in record.data)
+        if before.trained:
+            text, data = f'{text}; before that {before.description}', (*before.data, *data)
+        training = before.model_copy(
             update={
                 'trained': True,
-                'description': f'{self.step} steps on {scenes} recordings of {names}',
-                'seed': self.record.config.run.seed,
+                'description': text,
+                'seed': record.config.run.seed,
                 'steps': self.step,
-                'code': self.record.code,
-                'data': tuple(TrainingDataSection(**asdict(item)) for item in data),
+                'code': record.code,
+                'data': tuple(dict.fromkeys(data)),
             }
         )
         return self.record.model.model_copy(update={'training': training})

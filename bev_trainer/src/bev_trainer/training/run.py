@@ -22,10 +22,12 @@ from bev_perception.files import write_atomically
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.folder import load_model
+from bev_trainer.config.sections import AdaptSection
 from bev_trainer.config.train_config import TrainConfig
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import DrawOrder, EvenSampler, StepSampler, loader
 from bev_trainer.losses.total import LOSSES
+from bev_trainer.training.adapting import adapting
 from bev_trainer.training.averages import Averaging
 from bev_trainer.training.calibrate import reset_calibration
 from bev_trainer.training.checkpoint import LAST, Saving, WholeFiles, read_checkpoint
@@ -95,16 +97,13 @@ class Processes:
         return passes
 
 
-def train(
-    config: TrainConfig, folder: Path, resume: bool, extra: Sequence[Callback] = ()
-) -> Outcome:
+def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
     """Trains, or goes on where a training in the folder stopped.
 
     Args:
         config: what is asked for.
         folder: for checkpoints, logs and pictures.
         resume: go on from `last.ckpt`.
-        extra: callbacks that act after each step before averages are taken.
 
     Raises:
         BevError: model or data cannot be used.
@@ -118,26 +117,15 @@ def train(
     record = record_of(config, model.config, sources)
     if begun is not None:
         record = record.going_on(begun, str(checkpoint))
-    saving = Saving(folder, _saving_steps(config))
-    stopping = Stopping(saving)
-    averaging = Averaging(config.average) if config.average.kind != 'none' else None
     left_out = LeftOut(config.run.batch, config.run.max_bad_share)
-    validation = Validation(
-        _validation_data(config, model, processes),
-        _validation_steps(config),
-        averaging,
-        saving,
-        stopping,
-        folder / PICTURES,
-    )
-    callbacks = [
-        left_out, NormSync(), *extra, averaging, LossLog(LOSSES, config.check.log_every_steps),
-        saving, validation, stopping, Progress(),
-    ]  # fmt: skip
+    watching = _watching(config, model, processes, folder)
     trainer = make_trainer(
-        config, processes, default_root_dir=folder, logger=create_loggers(folder, step),
-        callbacks=[callback for callback in callbacks if callback is not None],
-    )  # fmt: skip
+        config,
+        processes,
+        default_root_dir=folder,
+        logger=create_loggers(folder, step),
+        callbacks=[left_out, NormSync(), *adapting(config.adapt, model), *watching],
+    )
     if processes.rank == 0:
         _write_config(folder, record)
     ended_by = None
@@ -150,7 +138,28 @@ def train(
         )
     except Stopped as stopped:
         ended_by = stopped.number
-    return Outcome(trainer.global_step, left_out.reasons, validation.problems, ended_by)
+    unseen = tuple(p for c in watching if isinstance(c, Validation) for p in c.problems)
+    return Outcome(trainer.global_step, left_out.reasons, unseen, ended_by)
+
+
+def _watching(
+    config: TrainConfig, model: BevModel, processes: Processes, folder: Path
+) -> list[Callback]:
+    """Returns what comes after each step, in this order."""
+    saving = Saving(folder, _saving_steps(config))
+    stopping = Stopping(saving)
+    averaging = None if config.average.kind == 'none' else Averaging(config.average)
+    validation = Validation(
+        _validation_data(config, model, processes),
+        _validation_steps(config),
+        averaging,
+        saving,
+        stopping,
+        folder / PICTURES,
+    )
+    log = LossLog(LOSSES, config.check.log_every_steps)
+    others: list[Callback] = [log, saving, validation, stopping, Progress()]
+    return others if averaging is None else [averaging, *others]
 
 
 def create_model(config: TrainConfig) -> BevModel:
@@ -163,6 +172,8 @@ def create_model(config: TrainConfig) -> BevModel:
         assert isinstance(model, BevModel)
         reset_calibration(model)
         return model
+    if config.adapt != AdaptSection():
+        raise ConfigError(f"{path}: 'adapt' needs a model folder with weights to begin with")
     file = path / 'model.yaml' if path.is_dir() else path
     description = own_family(load_model_config(file))
     torch.manual_seed(config.run.seed)

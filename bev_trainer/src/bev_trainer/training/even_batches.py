@@ -1,0 +1,41 @@
+"""Clips of data as they are, evenly spread: to calibrate, to recalibrate and to compare on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tqdm import tqdm
+
+from bev_perception.model.config import ModelConfig
+from bev_trainer.config.sections import ClipSection, DataSection
+from bev_trainer.data.clip import Clip
+from bev_trainer.data.clip_stream import EvenSampler, loader
+from bev_trainer.errors import DatasetError
+from bev_trainer.training.sources import open_sources
+
+
+def even_batches(
+    sections: Sequence[DataSection],
+    config: ModelConfig,
+    clip: ClipSection,
+    count: int,
+    batch: int,
+) -> Iterator[Clip]:
+    """Yields batches of `count` clips, with a bar on a terminal; fewer where there are fewer.
+
+    Args:
+        sections: where from.
+        config: of the model.
+        clip: what a clip is.
+        count: in all.
+        batch: clips at a time.
+
+    Raises:
+        BevError: the data cannot be used, or one of the clips; names file and reason.
+    """
+    sources = open_sources(sections, config, clip)
+    sampler = EvenSampler([source.clips for source in sources], count, batch)
+    for found in tqdm(loader(sources, sampler, 0), unit='batch', leave=False, disable=None):
+        if found.problems:
+            raise DatasetError(found.problems[0])
+        yield found.clip
