@@ -15,7 +15,8 @@ NAN = float('nan')
 
 def result(losses: dict[str, float], **outputs: torch.Tensor) -> FrameResult:
     tensors = {name: torch.tensor(value) for name, value in losses.items()}
-    return FrameResult(torch.zeros(1, 1, 1, 1), ModelOutputs(**outputs), None, tensors)
+    empty = torch.zeros(1, 1, 1, 1)
+    return FrameResult(empty, empty, ModelOutputs(**outputs), None, tensors)
 
 
 def test_losses_are_means_over_clips() -> None:

@@ -76,10 +76,13 @@ class LossSection(Section):
     Attributes:
         pos_weight: how many times a cell counts in which a layer or a road user is.
         depth: whether depth is supervised where the data knows it.
+        hop: whether the objects of the past are guessed as well (`HistoricalObjects`); only in
+            training.
     """
 
     pos_weight: Positive = 2.0
     depth: bool = True
+    hop: bool = False
 
 
 class CheckSection(Section):

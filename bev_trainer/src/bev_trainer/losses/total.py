@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ def head_losses(
             outputs.semantic_logits, targets.semantics, pos_weight
         )
     if outputs.heatmap_logits is not None and targets.heatmap is not None:
-        losses |= _object_losses(outputs, targets)
+        losses |= object_losses(outputs, targets)
     if outputs.motion_logits is not None and targets.motion is not None:
         assert outputs.motion_flow is not None and targets.flow is not None
         losses['motion'] = segmentation_loss(outputs.motion_logits, targets.motion, pos_weight)
@@ -57,7 +57,8 @@ def head_losses(
     return losses
 
 
-def _object_losses(outputs: ModelOutputs, targets: FrameTargets) -> dict[str, Tensor]:
+def object_losses(outputs: ModelOutputs, targets: FrameTargets) -> dict[str, Tensor]:
+    """Returns the losses of an object head whose outputs and targets are there."""
     assert outputs.heatmap_logits is not None and targets.heatmap is not None
     assert outputs.existence_logits is not None and targets.boxes is not None
     assert outputs.center_offset is not None and outputs.center_z is not None
@@ -83,14 +84,17 @@ class UncertaintyWeights(nn.Module):
 
     loss = sum of exp(-s) * loss_i + s / 2, s the logarithm of a task's noise; in the long run each
     task's weighted loss comes to one half.
+
+    Args:
+        names: of the losses.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = LOSSES) -> None:
         super().__init__()
-        self.log_noise = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in LOSSES})
+        self.log_noise = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in names})
 
     def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Returns the weighted sum of losses by name (out of `LOSSES`)."""
+        """Returns the weighted sum of losses by name."""
         parts = []
         for name, loss in losses.items():
             log_noise = self.log_noise[name]

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from bev_perception.model.bev_model import BevModel
-from bev_perception.model.memory import MemoryState
 from bev_perception.model.outputs import ModelOutputs
 from bev_trainer.data.clip import Clip, ClipFrame
 from bev_trainer.losses.total import head_losses
@@ -19,12 +18,14 @@ class FrameResult:
     """What came of one frame of a clip.
 
     Attributes:
+        lifted: BEV features before the memory, of this frame's images alone.
         bev: encoded BEV features that the heads read.
         outputs: of all heads.
         paths: mode logits and offsets of the trajectory head at the targets' places.
         losses: by name; empty for frames without targets.
     """
 
+    lifted: Tensor
     bev: Tensor
     outputs: ModelOutputs
     paths: tuple[Tensor, Tensor] | None
@@ -41,9 +42,11 @@ def run_clip(model: BevModel, clip: Clip, pos_weight: float = 2.0) -> list[Frame
     for frame in clip.frames:
         if frame.targets is None:
             with torch.no_grad():
-                _, state = _remembered(model, clip, frame, state)[:2]
+                lifted, _ = _lifted(model, clip, frame)
+                _, state = model.remember(lifted, state, frame.motion)
             continue
-        bev, state, depth = _remembered(model, clip, frame, state)
+        lifted, depth = _lifted(model, clip, frame)
+        bev, state = model.remember(lifted, state, frame.motion)
         encoded = model.bev_encoder(bev)
         outputs = model.decode(encoded, model.heads.names)
         paths = None
@@ -52,7 +55,7 @@ def run_clip(model: BevModel, clip: Clip, pos_weight: float = 2.0) -> list[Frame
         losses = head_losses(
             outputs, frame.targets, paths=paths, depth=depth, pos_weight=pos_weight
         )
-        results.append(FrameResult(encoded, outputs, paths, losses))
+        results.append(FrameResult(lifted, encoded, outputs, paths, losses))
     return results
 
 
@@ -65,10 +68,7 @@ def mean_losses(results: list[FrameResult]) -> dict[str, Tensor]:
     }
 
 
-def _remembered(
-    model: BevModel, clip: Clip, frame: ClipFrame, state: MemoryState | None
-) -> tuple[Tensor, MemoryState | None, Tensor | None]:
+def _lifted(model: BevModel, clip: Clip, frame: ClipFrame) -> tuple[Tensor, Tensor | None]:
+    """Returns BEV features of the images of a frame, and the depth that was made out in them."""
     features = model.encode(frame.images, frame.camera_mask)
-    bev = model.lift(features, frame.camera_mask, clip.matrices)
-    bev, state = model.remember(bev, state, frame.motion)
-    return bev, state, features.depth
+    return model.lift(features, frame.camera_mask, clip.matrices), features.depth

@@ -6,12 +6,13 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bev_perception.model.bev_model import BevModel
 from bev_trainer.config.train_config import TrainConfig
 from bev_trainer.data.clip_stream import Batch
-from bev_trainer.losses.total import UncertaintyWeights
+from bev_trainer.losses.total import LOSSES, UncertaintyWeights
+from bev_trainer.training.auxiliary.choice import auxiliary_tasks
 from bev_trainer.training.clip_step import mean_losses, run_clip
 from bev_trainer.training.loss_log import TOTAL
 from bev_trainer.training.schedule import parameter_groups, rate_factor
@@ -24,12 +25,22 @@ class ClipTraining(pl.LightningModule):
         model: to be trained.
         config: how.
         record: what the checkpoint says of the training, see `RunRecord`.
+
+    Attributes:
+        losses: names of all losses that it may have.
+
+    Raises:
+        ConfigError: a loss that is asked for does not go with the model.
     """
 
     def __init__(self, model: BevModel, config: TrainConfig, record: dict[str, Any]) -> None:
         super().__init__()
         self.model, self.config, self._record = model, config, record
-        self.weights = UncertaintyWeights()
+        tasks = auxiliary_tasks(config.loss, model, config.clip)
+        self.auxiliary = nn.ModuleDict(tasks)
+        names = (name for task in tasks.values() for name in task.LOSSES)
+        self.losses: tuple[str, ...] = (*LOSSES, *names)
+        self.weights = UncertaintyWeights(self.losses)
 
     def training_step(self, batch: Batch, index: int) -> dict[str, Any]:
         """Returns the weighted loss of a batch, and its losses by name.
@@ -39,9 +50,12 @@ class ClipTraining(pl.LightningModule):
         """
         if batch.clip is None:
             return {'loss': self.weights.nothing(), 'losses': {}}
-        losses = mean_losses(run_clip(self.model, batch.clip, self.config.loss.pos_weight))
+        results = run_clip(self.model, batch.clip, self.config.loss.pos_weight)
+        losses = mean_losses(results)
         if not self.config.loss.depth:
             losses.pop('depth', None)
+        for task in self.auxiliary.values():
+            losses |= task(batch.clip, results)
         total: Tensor = self.weights(losses)
         return {'loss': total, 'losses': {**losses, TOTAL: total}}
 

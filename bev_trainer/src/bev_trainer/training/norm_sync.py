@@ -113,7 +113,7 @@ class NormSync(Callback):
     ) -> None:
         """Takes note of where all processes stand."""
         if trainer.world_size > 1:
-            self._norms = self._norms or NormStatistics(pl_module.model)
+            self._norms = self._norms or NormStatistics(pl_module)
             self._before = self._norms.read()
 
     def on_train_batch_end(

@@ -26,7 +26,6 @@ from bev_trainer.config.sections import AdaptSection
 from bev_trainer.config.train_config import TrainConfig
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import DrawOrder, EvenSampler, StepSampler, loader
-from bev_trainer.losses.total import LOSSES
 from bev_trainer.training.adapting import adapting
 from bev_trainer.training.averages import Averaging
 from bev_trainer.training.calibrate import reset_calibration
@@ -118,7 +117,8 @@ def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
     if begun is not None:
         record = record.going_on(begun, str(checkpoint))
     left_out = LeftOut(config.run.batch, config.run.max_bad_share)
-    watching = _watching(config, model, processes, folder)
+    training = ClipTraining(model, config, record.dump())
+    watching = _watching(config, training, processes, folder)
     trainer = make_trainer(
         config,
         processes,
@@ -131,7 +131,7 @@ def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
     ended_by = None
     try:
         trainer.fit(
-            ClipTraining(model, config, record.dump()),
+            training,
             _training_data(config, sources, processes, step),
             ckpt_path=str(checkpoint) if resume else None,
             weights_only=True,
@@ -143,21 +143,21 @@ def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
 
 
 def _watching(
-    config: TrainConfig, model: BevModel, processes: Processes, folder: Path
+    config: TrainConfig, training: ClipTraining, processes: Processes, folder: Path
 ) -> list[Callback]:
     """Returns what comes after each step, in this order."""
     saving = Saving(folder, _saving_steps(config))
     stopping = Stopping(saving)
     averaging = None if config.average.kind == 'none' else Averaging(config.average)
     validation = Validation(
-        _validation_data(config, model, processes),
+        _validation_data(config, training.model, processes),
         _validation_steps(config),
         averaging,
         saving,
         stopping,
         folder / PICTURES,
     )
-    log = LossLog(LOSSES, config.check.log_every_steps)
+    log = LossLog(training.losses, config.check.log_every_steps)
     others: list[Callback] = [log, saving, validation, stopping, Progress()]
     return others if averaging is None else [averaging, *others]
 
