@@ -55,7 +55,9 @@ def seen_only_by_broken(model):
     remaps = InputRemaps(section.input.width, section.input.height, section.input.horizon_share)
     cameras = [remaps.get(c) for c in camera_ring(6, 64, 48, hfov_deg=75.0)]
     seen = cell_visibility(
-        [r.target for r in cameras], section.head_grid('occupancy'), valid=[r.valid for r in cameras]
+        [r.target for r in cameras],
+        section.head_grid('occupancy'),
+        valid=[r.valid for r in cameras],
     )
     return seen[2] & ~np.delete(seen, 2, axis=0).any(axis=0), seen.any(axis=0)
 
