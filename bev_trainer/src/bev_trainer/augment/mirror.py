@@ -149,4 +149,7 @@ MIRRORED: dict[str, Callable[[Tensor], Tensor]] = {
     'offsets_m': _list_of(1),
     'path_valid': lambda value: value,
     'depth_bin': lambda value: value.flip(-1),
+    'view_heatmap': lambda value: value.flip(-1),
+    # Offset to the right, sine of the heading.
+    'view_boxes': lambda value: _negated(value, (0, 6), 2).flip(-1),
 }

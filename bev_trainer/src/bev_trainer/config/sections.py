@@ -78,11 +78,14 @@ class LossSection(Section):
         depth: whether depth is supervised where the data knows it.
         hop: whether the objects of the past are guessed as well (`HistoricalObjects`); only in
             training.
+        perspective: whether road users are found in the images as well (`PerspectiveObjects`);
+            only in training.
     """
 
     pos_weight: Positive = 2.0
     depth: bool = True
     hop: bool = False
+    perspective: bool = False
 
 
 class CheckSection(Section):

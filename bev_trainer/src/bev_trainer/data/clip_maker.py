@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ from bev_trainer.data.clip import Clip, ClipFrame
 from bev_trainer.targets.frame import FrameTargets, frame_targets
 from bev_trainer.targets.images import depth_bins_of
 from bev_trainer.targets.labels import FrameLabels
+from bev_trainer.targets.views import view_targets
 
 _RIGS = 16
 _AS_IT_IS = AugmentSection()
@@ -88,6 +90,7 @@ class ClipMaker:
         cameras: that every clip has; rigs of fewer are filled up with absent ones.
         augment: how clips that have a seed are changed.
         seed: of the pool of rigs.
+        views: whether there are targets in the images, see `view_targets`.
 
     Raises:
         ConfigError: clips are to be mirrored, and a grid of the model is not symmetric.
@@ -100,11 +103,12 @@ class ClipMaker:
         cameras: int,
         augment: AugmentSection = _AS_IT_IS,
         seed: int = 0,
+        views: bool = False,
     ) -> None:
         if augment.mirror_share > 0:
             require_mirrorable(config)
         self._config, self._view_transform = config, view_transform
-        self._cameras, self._augment = cameras, augment
+        self._cameras, self._augment, self._views = cameras, augment, views
         self._rigs = RigPool(config.input, augment.rig, seed)
         self._known: dict[tuple[bytes, ...], RigMatrices] = {}
 
@@ -137,6 +141,7 @@ class ClipMaker:
             labels = recording.labels(frame, change.turn_rad, seen[step])
             if labels is not None:
                 targets = self._targets(labels, recording, shown[step], used[step], remaps)
+                targets = self._with_views(targets, labels, used[step], remaps, change.turn_rad)
             mask = np.pad(used[step], (0, self._cameras - len(remaps)))
             made.append(
                 ClipFrame(
@@ -210,6 +215,29 @@ class ClipMaker:
     ) -> FrameTargets:
         bins = self._depth_bins(recording, shown, used, remaps)
         return frame_targets(labels, self._config, bins)
+
+    def _with_views(
+        self,
+        targets: FrameTargets,
+        labels: FrameLabels,
+        used: NDArray[np.bool_],
+        remaps: Remaps,
+        turn_rad: float,
+    ) -> FrameTargets:
+        """Returns the targets with those in the images, if they are asked for."""
+        section = self._config.heads.objects
+        if not self._views or section is None:
+            return targets
+        cameras: list[Camera | None] = [None] * self._cameras
+        for index, remap in enumerate(remaps):
+            if remap is not None and used[index]:
+                cameras[index] = turned_camera(remap.target, turn_rad)
+        size = self._config.feature_size()
+        found = view_targets(
+            labels.objects((0.0,)), cameras, section.classes, size, FEATURE_STRIDE
+        )
+        heatmap, boxes = (torch.from_numpy(array)[None] for array in found)
+        return replace(targets, view_heatmap=heatmap, view_boxes=boxes)
 
     def _depth_bins(
         self,

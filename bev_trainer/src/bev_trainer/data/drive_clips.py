@@ -34,6 +34,7 @@ class DriveClips:
         min_pixels: see `DriveFrame`.
         augment: how clips that have a seed are changed.
         seed: of the pool of rigs.
+        views: see `ClipMaker`.
 
     Raises:
         ConfigError: clips are to be mirrored, and a grid of the model is not symmetric.
@@ -47,8 +48,9 @@ class DriveClips:
         min_pixels: int = 10,
         augment: AugmentSection = _AS_IT_IS,
         seed: int = 0,
+        views: bool = False,
     ) -> None:
-        self._maker = ClipMaker(config, view_transform, cameras, augment, seed)
+        self._maker = ClipMaker(config, view_transform, cameras, augment, seed, views)
         self._min_pixels = min_pixels
 
     def clip(self, drive: Drive, frames: Sequence[int], seed: int | None = None) -> Clip:

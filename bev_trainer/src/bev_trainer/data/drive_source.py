@@ -39,6 +39,7 @@ class DriveSource:
         cameras: that every clip gets; None: as many as the largest rig has.
         augment: how clips that have a seed are changed.
         seed: of the rigs that are drawn.
+        views: whether there are targets in the images.
 
     Raises:
         DatasetError: a drive is missing or damaged.
@@ -52,9 +53,11 @@ class DriveSource:
         cameras: int | None = None,
         augment: AugmentSection | None = None,
         seed: int = 0,
+        views: bool = False,
     ) -> None:
         self._drives, self._config, self._section = drives, config, section
         self._augment, self._seed = augment or AugmentSection(), seed
+        self._views = views
         self._places: list[_Place] = []
         largest = 0
         for index, path in enumerate(drives):
@@ -95,6 +98,7 @@ class DriveSource:
                 self._section.min_pixels,
                 self._augment,
                 self._seed,
+                self._views,
             )
         return self._maker.clip(drive, frames, seed)
 

@@ -68,6 +68,7 @@ class SceneSource:
         sight: which road users count as visible.
         every_s: labelled frames are at least so far apart.
         lidar: scans of nuScenes samples, by token.
+        views: whether there are targets in the images.
 
     Attributes:
         cameras: as above; may be raised before the first clip.
@@ -85,9 +86,11 @@ class SceneSource:
         sight: Sight | None = None,
         every_s: float = EVERY_S,
         lidar: Mapping[str, LidarScan] | None = None,
+        views: bool = False,
     ) -> None:
         self._config, self._section = config, section
         self._augment, self._seed = augment or AugmentSection(), seed
+        self._with_views = views
         self._asked = Asked(_layers(config), sight or Sight())
         self._left_out: list[str] = []
         self._found: dict[tuple[str, str, str], tuple[str, int]] = {}
@@ -167,7 +170,12 @@ class SceneSource:
         if self._maker is None:
             transform = create_view_transform(self._config)
             self._maker = ClipMaker(
-                self._config, transform, self.cameras, self._augment, self._seed
+                self._config,
+                transform,
+                self.cameras,
+                self._augment,
+                self._seed,
+                self._with_views,
             )
         return self._maker.clip(recording, frames, seed)
 

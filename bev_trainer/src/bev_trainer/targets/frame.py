@@ -37,6 +37,8 @@ class FrameTargets:
         offsets_m: [B, M, T, 2].
         path_valid: bool [B, M, T]; False for padding.
         depth_bin: int16 [B, N, h, w], -1 where nothing is asked; None without depth.
+        view_heatmap: [B, N, K, h, w] in 0..1; see `view_targets`; None unless they are asked for.
+        view_boxes: [B, N, 8, h, w], NaN where nothing is asked; likewise.
     """
 
     occupancy: Tensor | None = None
@@ -51,6 +53,8 @@ class FrameTargets:
     offsets_m: Tensor | None = None
     path_valid: Tensor | None = None
     depth_bin: Tensor | None = None
+    view_heatmap: Tensor | None = None
+    view_boxes: Tensor | None = None
 
     def to(self, device: torch.device | str) -> FrameTargets:
         """Returns the same targets on a device."""

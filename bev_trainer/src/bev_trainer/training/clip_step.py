@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.outputs import ModelOutputs
@@ -23,6 +25,8 @@ class FrameResult:
         outputs: of all heads.
         paths: mode logits and offsets of the trajectory head at the targets' places.
         losses: by name; empty for frames without targets.
+        image_features: [M, C, h, w] of the M cameras that take part, in the order of the mask;
+            None if there is none.
     """
 
     lifted: Tensor
@@ -30,6 +34,7 @@ class FrameResult:
     outputs: ModelOutputs
     paths: tuple[Tensor, Tensor] | None
     losses: dict[str, Tensor]
+    image_features: Tensor | None = None
 
 
 def run_clip(model: BevModel, clip: Clip, pos_weight: float = 2.0) -> list[FrameResult]:
@@ -45,7 +50,8 @@ def run_clip(model: BevModel, clip: Clip, pos_weight: float = 2.0) -> list[Frame
                 lifted, _ = _lifted(model, clip, frame)
                 _, state = model.remember(lifted, state, frame.motion)
             continue
-        lifted, depth = _lifted(model, clip, frame)
+        with _noted(model.neck) as seen:
+            lifted, depth = _lifted(model, clip, frame)
         bev, state = model.remember(lifted, state, frame.motion)
         encoded = model.bev_encoder(bev)
         outputs = model.decode(encoded, model.heads.names)
@@ -55,7 +61,7 @@ def run_clip(model: BevModel, clip: Clip, pos_weight: float = 2.0) -> list[Frame
         losses = head_losses(
             outputs, frame.targets, paths=paths, depth=depth, pos_weight=pos_weight
         )
-        results.append(FrameResult(lifted, encoded, outputs, paths, losses))
+        results.append(FrameResult(lifted, encoded, outputs, paths, losses, *seen))
     return results
 
 
@@ -72,3 +78,14 @@ def _lifted(model: BevModel, clip: Clip, frame: ClipFrame) -> tuple[Tensor, Tens
     """Returns BEV features of the images of a frame, and the depth that was made out in them."""
     features = model.encode(frame.images, frame.camera_mask)
     return model.lift(features, frame.camera_mask, clip.matrices), features.depth
+
+
+@contextmanager
+def _noted(part: nn.Module) -> Iterator[list[Tensor]]:
+    """Yields a list to which what a part of the model returns is added."""
+    seen: list[Tensor] = []
+    handle = part.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        yield seen
+    finally:
+        handle.remove()

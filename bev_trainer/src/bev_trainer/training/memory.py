@@ -18,8 +18,7 @@ from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import Batch
 from bev_trainer.training.averages import create_average
 from bev_trainer.training.module import ClipTraining
-from bev_trainer.training.run import create_model
-from bev_trainer.training.sources import open_sources
+from bev_trainer.training.run import create_model, training_sources
 
 _LOOKED_AT = 8  # clips per source, to find one of the largest rig
 _STEPS = 2  # the second one has the optimiser's state
@@ -160,7 +159,7 @@ def a_large_clip(sources: list[ClipSource]) -> Clip:
 def clips_of(config: TrainConfig) -> Clip:
     """Returns a clip of the training data of a training file."""
     model = create_model(config)
-    return a_large_clip(open_sources(config.data, model.config, config.clip))
+    return a_large_clip(training_sources(config, model.config))
 
 
 def _precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from bev_perception.errors import ConfigError
 from bev_perception.files import write_atomically
 from bev_perception.model.bev_model import BevModel
-from bev_perception.model.config import load_model_config, own_family
+from bev_perception.model.config import ModelConfig, load_model_config, own_family
 from bev_perception.model.folder import load_model
 from bev_trainer.config.sections import AdaptSection
 from bev_trainer.config.train_config import TrainConfig
@@ -112,7 +112,7 @@ def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
     begun, step = _begun(checkpoint, resume)
     pl.seed_everything(config.run.seed, workers=True, verbose=False)
     model = create_model(config)
-    sources = open_sources(config.data, model.config, config.clip, config.augment, config.run.seed)
+    sources = training_sources(config, model.config)
     record = record_of(config, model.config, sources)
     if begun is not None:
         record = record.going_on(begun, str(checkpoint))
@@ -160,6 +160,14 @@ def _watching(
     log = LossLog(training.losses, config.check.log_every_steps)
     others: list[Callback] = [log, saving, validation, stopping, Progress()]
     return others if averaging is None else [averaging, *others]
+
+
+def training_sources(config: TrainConfig, network: ModelConfig) -> list[ClipSource]:
+    """Returns where the clips of a training come from, with all targets that it asks for."""
+    views = config.loss.perspective
+    return open_sources(
+        config.data, network, config.clip, config.augment, config.run.seed, views=views
+    )
 
 
 def create_model(config: TrainConfig) -> BevModel:

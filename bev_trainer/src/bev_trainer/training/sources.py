@@ -33,17 +33,20 @@ def open_sources(
     clip: ClipSection,
     augment: AugmentSection | None = None,
     seed: int = 0,
+    *,
+    views: bool = False,
 ) -> list[ClipSource]:
     """Returns the sources of clips; all clips get as many cameras as the largest rig has.
 
     A section's path is whatever `discover` understands. What cannot be used of it is left out,
-    with one line each in the log and a count, as long as something is left.
+    with one line each in the log and a count, as long as something is left. With `views` there
+    are targets in the images, too (`view_targets`).
 
     Raises:
         BevError: a data set is missing or damaged, or has no such split, or nothing that is long
             enough for a clip.
     """
-    found = [_source(section, config, clip, augment, seed) for section in sections]
+    found = [_source(section, config, clip, augment, seed, views) for section in sections]
     cameras = max(source.cameras for source in found)
     for source in found:
         source.cameras = cameras
@@ -56,11 +59,12 @@ def _source(
     clip: ClipSection,
     augment: AugmentSection | None,
     seed: int,
+    views: bool,
 ) -> DriveSource | SceneSource:
     scenes = _spread(_scenes(section), section.scenes)
     if all(isinstance(scene, DriveScene) for scene in scenes):
         drives = [scene.path for scene in cast(list[DriveScene], scenes)]
-        source = DriveSource(drives, config, clip, None, augment, seed)
+        source = DriveSource(drives, config, clip, None, augment, seed, views)
         if not source.clips:
             raise ConfigError(
                 f'{section.path}: no drive is long enough for {clip.frames} labelled frames and '
@@ -68,7 +72,7 @@ def _source(
             )
         return source
     lidar = _lidar(section.path, scenes) if config.depth is not None else {}
-    made = SceneSource(scenes, config, clip, None, augment, seed, lidar=lidar)
+    made = SceneSource(scenes, config, clip, None, augment, seed, lidar=lidar, views=views)
     for problem in made.problems:
         _log.warning('%s: %s', section.path, problem)
     if not made.clips:

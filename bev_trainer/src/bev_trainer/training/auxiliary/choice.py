@@ -5,6 +5,7 @@ from __future__ import annotations
 from bev_perception.model.bev_model import BevModel
 from bev_trainer.config.sections import ClipSection, LossSection
 from bev_trainer.training.auxiliary.hop import HistoricalObjects
+from bev_trainer.training.auxiliary.perspective import PerspectiveObjects
 from bev_trainer.training.auxiliary.task import AuxiliaryTask
 
 
@@ -19,4 +20,6 @@ def auxiliary_tasks(
     tasks: dict[str, AuxiliaryTask] = {}
     if section.hop:
         tasks['hop'] = HistoricalObjects(model, clip.frames)
+    if section.perspective:
+        tasks['perspective'] = PerspectiveObjects(model)
     return tasks
