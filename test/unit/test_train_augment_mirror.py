@@ -22,6 +22,7 @@ from bev_trainer.data.drive_labels import DriveFrame
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.targets.frame import FrameTargets, frame_targets
 from bev_trainer.targets.labels import FrameLabels, ObjectLabels
+from bev_trainer.targets.views import view_targets
 from numpy.typing import NDArray
 from support.drives import SmallDrive
 from support.sample_drive.rig import LENSES, make_camera
@@ -92,12 +93,24 @@ def same(one: FrameTargets, other: FrameTargets) -> None:
             )
 
 
+def with_views(targets: FrameTargets, labels: FrameLabels, cameras: list[Camera]) -> FrameTargets:
+    assert CONFIG.heads.objects is not None
+    classes, size = CONFIG.heads.objects.classes, CONFIG.feature_size()
+    found = view_targets(labels.objects((0.0,)), cameras, classes, size, FEATURE_STRIDE)
+    heatmap, boxes = (torch.from_numpy(array)[None] for array in found)
+    return dataclasses.replace(targets, view_heatmap=heatmap, view_boxes=boxes)
+
+
 def test_every_target_is_that_of_the_mirrored_labels(drive: Drive) -> None:
     # At frame 0 road users stand on the edges of cells, which belong to one side.
     labels = DriveFrame(drive, 5, min_pixels=3)
     bins = np.random.default_rng(0).integers(-1, 16, (3, 6, 8)).astype(np.int16)
     targets = frame_targets(labels, CONFIG, bins)
     wanted = frame_targets(SeenInMirror(labels), CONFIG, np.ascontiguousarray(bins[..., ::-1]))
+    shape = CONFIG.input.width, CONFIG.input.height
+    cameras = [input_camera(camera, *shape, 0.4) for camera in drive.cameras]
+    targets = with_views(targets, labels, cameras)
+    wanted = with_views(wanted, SeenInMirror(labels), [mirrored_camera(c) for c in cameras])
     found = mirrored_targets(targets)
     same(found, wanted)
     # The scene tells left from right in every target.
@@ -178,7 +191,7 @@ def test_motion_is_that_of_mirrored_ego_poses(kind: MemoryKind) -> None:
 
 
 def clip_of(drive: Drive) -> tuple[Clip, DriveClips]:
-    maker = DriveClips(CONFIG, create_view_transform(CONFIG), cameras=4, min_pixels=3)
+    maker = DriveClips(CONFIG, create_view_transform(CONFIG), cameras=4, min_pixels=3, views=True)
     return maker.clip(drive, [0, 3, 5]), maker
 
 
