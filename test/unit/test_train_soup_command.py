@@ -149,7 +149,7 @@ def test_greedy_leaves_out_what_makes_it_worse(
         ('one two', ['--method', 'stock', '--base', '{0}/other'], "other: 'heads.motion.steps'"),
         ('one two', ['--method', 'greedy'], 'greedy needs --data DATASET'),
         ('one two', ['--data', '{0}/no.zip'], 'no.zip'),
-        ('one two', ['--data', '{0}'], 'is not a data set'),
+        ('one two', ['--data', '{0}'], 'is no data set'),
     ],
 )
 def test_user_errors_are_one_line(

@@ -26,7 +26,8 @@ from bev_trainer.training.card import card_of
 from bev_trainer.training.compare import Comparison, as_csv, as_text, compare
 from bev_trainer.training.even_batches import even_batches
 from bev_trainer.training.finished import load_finished
-from bev_trainer.training.run import Processes, train
+from bev_trainer.training.processes import Processes
+from bev_trainer.training.run import train
 from bev_trainer.training.sources import open_sources
 
 MODEL = 'model'

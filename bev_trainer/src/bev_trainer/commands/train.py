@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from bev_trainer.config.train_config import load_train_config
-from bev_trainer.training.run import Outcome, Processes, train
+from bev_trainer.training.processes import Processes
+from bev_trainer.training.run import Outcome, train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

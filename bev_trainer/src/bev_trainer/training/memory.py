@@ -17,8 +17,9 @@ from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import Batch
 from bev_trainer.training.averages import create_average
+from bev_trainer.training.batches import training_sources
 from bev_trainer.training.module import ClipTraining
-from bev_trainer.training.run import create_model, training_sources
+from bev_trainer.training.run import create_model
 
 _LOOKED_AT = 8  # clips per source, to find one of the largest rig
 _STEPS = 2  # the second one has the optimiser's state

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,21 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy, Strategy
-from torch.utils.data import DataLoader
 
 from bev_perception.errors import ConfigError
 from bev_perception.files import write_atomically
 from bev_perception.model.bev_model import BevModel
-from bev_perception.model.config import ModelConfig, load_model_config, own_family
+from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.folder import load_model
 from bev_trainer.config.sections import AdaptSection
 from bev_trainer.config.train_config import TrainConfig
-from bev_trainer.data.clip_source import ClipSource
-from bev_trainer.data.clip_stream import DrawOrder, EvenSampler, StepSampler, loader
 from bev_trainer.training.adapting import adapting
 from bev_trainer.training.averages import Averaging
+from bev_trainer.training.batches import (
+    training_batches,
+    training_sources,
+    validation_batches,
+)
 from bev_trainer.training.calibrate import reset_calibration
 from bev_trainer.training.checkpoint import LAST, Saving, WholeFiles, read_checkpoint
 from bev_trainer.training.left_out import LeftOut
@@ -35,9 +36,9 @@ from bev_trainer.training.log_files import create_loggers
 from bev_trainer.training.loss_log import LossLog
 from bev_trainer.training.module import ClipTraining
 from bev_trainer.training.norm_sync import NormSync
+from bev_trainer.training.processes import Processes
 from bev_trainer.training.progress import Progress
 from bev_trainer.training.record import RunRecord, record_of
-from bev_trainer.training.sources import open_sources
 from bev_trainer.training.stopping import Stopped, Stopping
 from bev_trainer.training.validation import Validation
 
@@ -60,40 +61,6 @@ class Outcome:
     left_out: dict[str, int]
     unseen: tuple[str, ...]
     signal: int | None
-
-
-@dataclass(frozen=True)
-class Processes:
-    """Which of several processes this is; torchrun says so in the environment.
-
-    Attributes:
-        rank: of this one among all.
-        world: how many there are.
-        local_world: how many of them are on this machine.
-    """
-
-    rank: int
-    world: int
-    local_world: int
-
-    @classmethod
-    def here(cls) -> Processes:
-        """Returns what the environment says; alone if it says nothing."""
-        names = {'RANK': 0, 'WORLD_SIZE': 1, 'LOCAL_WORLD_SIZE': 1}
-        return cls(*(int(os.environ.get(name, value)) for name, value in names.items()))
-
-    def share(self, accumulate: int) -> int:
-        """Returns how many passes of a step are done by each process.
-
-        Raises:
-            ConfigError: they cannot be shared evenly.
-        """
-        passes, rest = divmod(accumulate, self.world)
-        if rest:
-            raise ConfigError(
-                f'run.accumulate = {accumulate} is not a multiple of the {self.world} processes'
-            )
-        return passes
 
 
 def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
@@ -132,7 +99,7 @@ def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
     try:
         trainer.fit(
             training,
-            _training_data(config, sources, processes, step),
+            training_batches(config, sources, processes, step),
             ckpt_path=str(checkpoint) if resume else None,
             weights_only=True,
         )
@@ -150,7 +117,7 @@ def _watching(
     stopping = Stopping(saving)
     averaging = None if config.average.kind == 'none' else Averaging(config.average)
     validation = Validation(
-        _validation_data(config, training.model, processes),
+        validation_batches(config, training.model.config, processes),
         _validation_steps(config),
         averaging,
         saving,
@@ -160,14 +127,6 @@ def _watching(
     log = LossLog(training.losses, config.check.log_every_steps)
     others: list[Callback] = [log, saving, validation, stopping, Progress()]
     return others if averaging is None else [averaging, *others]
-
-
-def training_sources(config: TrainConfig, network: ModelConfig) -> list[ClipSource]:
-    """Returns where the clips of a training come from, with all targets that it asks for."""
-    views = config.loss.perspective
-    return open_sources(
-        config.data, network, config.clip, config.augment, config.run.seed, views=views
-    )
 
 
 def create_model(config: TrainConfig) -> BevModel:
@@ -249,41 +208,6 @@ def _saving_steps(config: TrainConfig) -> Callable[[int], bool]:
         _validation_steps(config),
     )
     return lambda step: step % every == 0 or step == last or looked_at(step)
-
-
-def _training_data(
-    config: TrainConfig, sources: Sequence[ClipSource], processes: Processes, step: int
-) -> DataLoader[Any]:
-    order = DrawOrder(
-        [source.clips for source in sources],
-        [section.weight for section in config.data],
-        config.run.seed,
-    )
-    sampler = StepSampler(
-        order,
-        config.run.batch,
-        config.clip.near_share,
-        processes.rank,
-        processes.world,
-        step * processes.share(config.run.accumulate),
-    )
-    return loader(sources, sampler, config.run.workers)
-
-
-def _validation_data(
-    config: TrainConfig, model: BevModel, processes: Processes
-) -> DataLoader[Any] | tuple[()]:
-    if not config.validation:
-        return ()
-    sources = open_sources(config.validation, model.config, config.clip)
-    sampler = EvenSampler(
-        [source.clips for source in sources],
-        config.check.clips,
-        config.run.batch,
-        processes.rank,
-        processes.world,
-    )
-    return loader(sources, sampler, config.run.workers)
 
 
 def _write_config(folder: Path, record: RunRecord) -> None:

@@ -1,0 +1,60 @@
+"""From a training file to the batches of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from bev_perception.model.config import ModelConfig
+from bev_trainer.config.train_config import TrainConfig
+from bev_trainer.data.clip_source import ClipSource
+from bev_trainer.data.clip_stream import DrawOrder, EvenSampler, StepSampler, loader
+from bev_trainer.training.processes import Processes
+from bev_trainer.training.sources import open_sources
+
+
+def training_sources(config: TrainConfig, network: ModelConfig) -> list[ClipSource]:
+    """Returns where the clips of a training come from, with all targets that it asks for."""
+    views = config.loss.perspective
+    return open_sources(
+        config.data, network, config.clip, config.augment, config.run.seed, views=views
+    )
+
+
+def training_batches(
+    config: TrainConfig, sources: Sequence[ClipSource], processes: Processes, step: int
+) -> DataLoader[Any]:
+    """Returns the batches of this process, from the passes after `step` steps on, without end."""
+    order = DrawOrder(
+        [source.clips for source in sources],
+        [section.weight for section in config.data],
+        config.run.seed,
+    )
+    sampler = StepSampler(
+        order,
+        config.run.batch,
+        config.clip.near_share,
+        processes.rank,
+        processes.world,
+        step * processes.share(config.run.accumulate),
+    )
+    return loader(sources, sampler, config.run.workers)
+
+
+def validation_batches(
+    config: TrainConfig, network: ModelConfig, processes: Processes
+) -> DataLoader[Any] | tuple[()]:
+    """Returns the share of this process in the validation clips; empty if there are none."""
+    if not config.validation:
+        return ()
+    sources = open_sources(config.validation, network, config.clip)
+    sampler = EvenSampler(
+        [source.clips for source in sources],
+        config.check.clips,
+        config.run.batch,
+        processes.rank,
+        processes.world,
+    )
+    return loader(sources, sampler, config.run.workers)
