@@ -236,6 +236,8 @@ def test_total_is_that_of_uncertainty_weights_at_rest() -> None:
 class Numbers:
     """A source that says which clips were asked for."""
 
+    scenes = 1
+
     def __init__(self, clip: Clip, clips: int) -> None:
         self._clip, self.clips = clip, clips
         self.asked: list[int] = []
