@@ -15,8 +15,8 @@ TRACKED = 'autoware_perception_msgs/msg/TrackedObjects'
 PREDICTED = 'autoware_perception_msgs/msg/PredictedObjects'
 GRID = 'nav_msgs/msg/OccupancyGrid'
 
-# vision_msgs 4 (ROS 2 Humble and later).
-_VISION = {
+# vision_msgs 4 (ROS 2 Humble and later), which rosbags does not bring.
+VISION_MSGS = {
     'ObjectHypothesis': 'string class_id\nfloat64 score\n',
     'ObjectHypothesisWithPose': (
         'ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose\n'
@@ -78,7 +78,7 @@ def learn_truth_types() -> None:
 
     A recording's own definitions come first: these serve those that hold none.
     """
-    for package, texts in (('vision_msgs', _VISION), ('autoware_perception_msgs', _AUTOWARE)):
+    for package, texts in (('vision_msgs', VISION_MSGS), ('autoware_perception_msgs', _AUTOWARE)):
         for name, text in texts.items():
             full = f'{package}/msg/{name}'
             if full not in known_types().fielddefs:

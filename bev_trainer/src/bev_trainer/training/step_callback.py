@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
 
-class StepCallback(Callback):
+class StepCallback(Callback, ABC):
     """Calls `after_step` once per step of the optimiser.
 
     Lightning's hooks come after every forward pass, and after a resumed one the same step would
@@ -29,6 +30,6 @@ class StepCallback(Callback):
             self._step = trainer.global_step
             self.after_step(trainer, pl_module, self._step)
 
+    @abstractmethod
     def after_step(self, trainer: pl.Trainer, pl_module: Any, step: int) -> None:
         """Is called when `step` steps are done."""
-        raise NotImplementedError

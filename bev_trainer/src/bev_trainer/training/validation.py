@@ -85,7 +85,7 @@ class Validation(StepCallback):
         averaging: keeps the average; None: there is none.
         saving: writes a checkpoint afterwards.
         stopping: says whether to make an end.
-        pictures: folder for `step_XXXXXX.png`.
+        pictures: folder for `step_<number>.png`.
     """
 
     def __init__(

@@ -8,21 +8,8 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from bev_perception.evaluation.truth.message_types import VISION_MSGS
 from bev_perception.replay.known_types import own_types
-
-# vision_msgs 4 (ROS 2 Humble and later), which rosbags does not bring.
-_VISION_MSGS = {
-    'ObjectHypothesis': 'string class_id\nfloat64 score\n',
-    'ObjectHypothesisWithPose': (
-        'ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose\n'
-    ),
-    'BoundingBox3D': 'geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n',
-    'Detection3D': (
-        'std_msgs/Header header\nObjectHypothesisWithPose[] results\nBoundingBox3D bbox\n'
-        'string id\n'
-    ),
-    'Detection3DArray': 'std_msgs/Header header\nDetection3D[] detections\n',
-}
 
 
 @cache
@@ -34,7 +21,7 @@ def recording_types() -> Typestore:
     """
     store = get_typestore(Stores.ROS2_KILTED)
     store.register(own_types())
-    for name, text in _VISION_MSGS.items():
+    for name, text in VISION_MSGS.items():
         store.register(get_types_from_msg(text, f'vision_msgs/msg/{name}'))
     return store
 

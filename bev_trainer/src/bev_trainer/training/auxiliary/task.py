@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from bev_trainer.data.clip import Clip
 from bev_trainer.training.clip_step import FrameResult
 
 
-class AuxiliaryTask(nn.Module):
+class AuxiliaryTask(nn.Module, ABC):
     """A network of its own on what the model makes of a clip.
 
     It lies beside the model in a training, never in it: an exported model is the same with it and
@@ -23,6 +24,7 @@ class AuxiliaryTask(nn.Module):
 
     LOSSES: ClassVar[tuple[str, ...]]
 
+    @abstractmethod
     def forward(self, clip: Clip, results: Sequence[FrameResult]) -> dict[str, Tensor]:
         """Returns losses by name; none where the clip does not serve the task.
 
@@ -30,4 +32,3 @@ class AuxiliaryTask(nn.Module):
             clip: with labels.
             results: of its frames that have them.
         """
-        raise NotImplementedError
