@@ -136,12 +136,15 @@ def test_a_dead_camera_costs_what_it_saw(bags: Path, models: list[Path], tmp_pat
     cameras = clean.scenes[0].info.cameras
     assert len([run for run in missing if run.condition.startswith('camera ')]) == len(cameras)
     name = 'occupancy/unknown_share'
+    lost_shares = []
     for index, camera in enumerate(cameras):
         (run,) = (run for run in missing if run.condition == f'camera {camera} missing')
         states = {note.cameras[index] for note in run.scenes[0].notes}
         assert states == {'MISSING'}
         before, after = clean.figures[name].value, run.figures[name].value
         assert before is not None and after is not None and after >= before
+        lost_shares.append(after - before)
+    assert max(lost_shares) > 0.01
     (lost,) = (run for run in found.runs if run.condition == 'odometry missing')
     assert all(note.past_dropped or k == 0 for k, note in enumerate(lost.scenes[0].notes))
 
