@@ -18,6 +18,7 @@ import pytest
 import torch
 from bev_trainer.cli import main
 from bev_trainer.training.checkpoint import LAST, read_checkpoint
+from support.train_scenes import written
 from support.train_set import lose_box, tear_jpeg, write_data_set, write_training
 from torch import Tensor
 
@@ -130,7 +131,7 @@ def test_the_whole_training_is_in_its_folder(whole: Path) -> None:
     checkpoint = read_checkpoint(whole / LAST)
     assert checkpoint['global_step'] == 6
     assert checkpoint['callbacks']['Averaging']['step'] == 6
-    assert checkpoint['callbacks']['LeftOut'] == {'reasons': {}, 'seen': 24}
+    assert checkpoint['callbacks']['LeftOut'] == {'reasons': {}, 'seen': 24, 'parts': []}
     assert sorted(path.name for path in whole.iterdir()) == [
         'last.ckpt', 'log', 'pictures', 'train.yaml',
     ]  # fmt: skip
@@ -166,7 +167,7 @@ def test_stopped_and_resumed_is_the_same_as_in_one_go(
     step = read_checkpoint(tmp_path / 'run' / LAST)['global_step']
     assert 3 <= step < 6
     assert out.splitlines()[-1] == (
-        f'{tmp_path}/run: {step} steps stopped; go on with --resume, 0 clips left out'
+        f'{tmp_path}/run: {step} steps stopped; go on with --resume, 0 clips and 0 images left out'
     )
     assert trained(tmp_path, six(tmp_path, data), '--resume') == 0
     assert_same_training(tmp_path / 'run', whole)
@@ -178,7 +179,7 @@ def test_two_ranks_are_one_with_twice_the_accumulation(
     process = started(tmp_path, six(tmp_path, data), *TORCHRUN)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert out.splitlines()[-1] == f'{tmp_path}/run: 6 steps done, 0 clips left out'
+    assert out.splitlines()[-1] == f'{tmp_path}/run: 6 steps done, 0 clips and 0 images left out'
     assert_same_training(tmp_path / 'run', whole)
 
 
@@ -220,13 +221,55 @@ def test_bad_data_is_named_and_counted(
         assert printed.err.count(reason) == 1
     # Of eight clips in all, six are there, and each comes once before any comes again.
     assert total >= 3
-    assert printed.out.splitlines()[-1] == f'{tmp_path}/run: 4 steps done, {total} clips left out'
+    assert printed.out.splitlines()[-1] == (
+        f'{tmp_path}/run: 4 steps done, {total} clips and 0 images left out'
+    )
     shutil.rmtree(tmp_path / 'run')
     file = write_training(tmp_path, spoilt, run={'max_bad_share': 0.0}, validation=[])
     assert trained(tmp_path, file) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert re.match(r'bev-trainer: error: \d of \d clips could not be read, more than', error)
     assert any(reason in error for reason in reasons)
+
+
+def test_lost_images_are_named_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of recordings, in worker processes, over a stop: the one clip comes twice in every step."""
+    tables = written(tmp_path / 'formats').nuscenes
+    left = sorted((tables / 'samples' / 'CAM_LEFT').iterdir())
+    left[0].write_bytes(left[0].read_bytes()[:-700])
+    left[1].unlink()
+
+    def lines(steps: int, *options: str) -> list[str]:
+        run = {'steps': steps, 'workers': 1}
+        check = {'every_steps': steps, 'save_every_steps': 100}
+        file = write_training(
+            tmp_path, tables, run=run, check=check,
+            validation=[{'path': str(tables), 'split': 'train'}],
+            optimiser={'warmup_steps': 0, 'schedule': 'cosine'},
+        )  # fmt: skip
+        assert trained(tmp_path, file, *options) == 0
+        printed = capsys.readouterr()
+        assert printed.err.count(f'image left out: {left[0]}: ') == (not options)
+        found = [line for line in printed.out.splitlines() if not line.startswith('step ')]
+        assert (tmp_path / 'run' / 'log' / 'left_out.txt').read_text().splitlines() == found[:-1]
+        return found
+
+    for steps, options in ((1, ()), (3, ('--resume',))):
+        index, gone, cut, seen_gone, seen_cut, last = lines(steps, *options)
+        assert index == (
+            f"not used: {tables}: scene 'drive_000000': 1 of 9 images are not there, the first is "
+            f'{left[1].relative_to(tables)}'
+        )
+        images = f'images left out {2 * steps} times, such as'
+        assert cut.startswith(f'{images} {left[0]}: jpeg data is cut off after')
+        assert gone == f'{images} {left[1]}: cannot be read: No such file or directory'
+        assert seen_cut.startswith(f'validation: image left out once: {left[0]}: ')
+        assert seen_gone.startswith(f'validation: image left out once: {left[1]}: ')
+        assert last == (
+            f'{tmp_path}/run: {steps} steps done, 0 clips and {4 * steps} images left out'
+        )
 
 
 def test_what_cannot_be_gone_on_with_is_refused(

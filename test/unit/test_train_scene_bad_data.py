@@ -85,24 +85,33 @@ def masks(clip: Clip) -> list[list[bool]]:
 # Images.
 
 
-def test_a_cut_off_image(tables: Path, caplog: pytest.LogCaptureFixture) -> None:
+def told(clip: Clip) -> list[str]:
+    """What the clip says that it goes without."""
+    return [f'{part.kind}: {part}' for part in clip.lost]
+
+
+def test_a_cut_off_image(tables: Path) -> None:
     fine = source(tables).clip(0, None)
     assert masks(fine) == [[True] * 3] * 2
     file = pictures(tables, 'CAM_LEFT')[1]
     file.write_bytes(file.read_bytes()[:-700])
     found = source(tables)
-    assert not found.problems
-    with caplog.at_level(logging.WARNING):
-        clip = found.clip(0, None)
-        found.clip(0, 3)
+    assert not found.problems and told(fine) == []
+    clip = found.clip(0, None)
     assert masks(clip) == [[True] * 3, [True, False, True]]
     assert not clip.frames[1].images[0, 1].any() and clip.frames[0].images[0, 1].any()
     # The rest is as it was; nothing is asked of where this camera alone looks.
     np.testing.assert_array_equal(clip.frames[1].images[0, 0], fine.frames[1].images[0, 0])
-    (problem,) = found.problems
-    assert str(file) in problem and 'cut off' in problem and problem.endswith('(2x)')
-    (record,) = caplog.records  # said once
-    assert str(file) in record.message and '\n' not in record.message
+    (lost,) = told(clip)
+    assert lost.startswith(f'image: {file}: ') and 'cut off' in lost and '\n' not in lost
+    assert found.clip(0, 3).lost == clip.lost and not found.problems
+    assert clip.lost[0].sensor == f"{tables}: scene 'drive_000000': camera 'CAM_LEFT'"
+    # A batch tells of all its clips, wherever they are made.
+    draws = [[Draw(0, 0, 0, None), Draw(1, 0, 0, 7)]]
+    for workers in (0, 1):
+        (batch,) = loader([found], draws, workers)  # type: ignore[arg-type]
+        assert batch.problems == () and batch.clip.lost == 2 * clip.lost
+        assert batch.clip.to('cpu').lost == 2 * clip.lost
 
 
 def test_a_lost_image_stays_black_whatever_is_changed(tables: Path) -> None:
@@ -121,7 +130,7 @@ def test_what_a_lost_camera_alone_shows_is_not_asked(tables: Path) -> None:
     lost = source(tables, 1)
     clip = lost.clip(0, None)
     assert masks(clip) == [[True, True, False]]
-    assert 'neither JPEG nor PNG' in lost.problems[0]
+    assert ['neither JPEG nor PNG' in line for line in told(clip)] == [True]
     targets = clip.frames[0].targets
     assert targets is not None and targets.semantics is not None
     # Behind the vehicle nobody looks.
@@ -138,8 +147,9 @@ def test_a_missing_image(tables: Path) -> None:
     assert '2 of 9 images are not there' in known and first.name in known
     clip = found.clip(0, None)
     assert masks(clip) == [[False, True, True]] * 2
-    (_, problem) = found.problems
-    assert str(first) in problem and 'No such file' in problem and problem.endswith('(2x)')
+    assert found.problems == (known,)
+    for file, line in zip((first, second), told(clip), strict=True):
+        assert f'{file}: cannot be read: No such file' in line
 
 
 def test_an_image_of_another_size(tables: Path) -> None:
@@ -149,11 +159,11 @@ def test_an_image_of_another_size(tables: Path) -> None:
                 row['width'] += 8
 
     edit(tables, 'sample_data', wider)
-    found = source(tables)
-    assert masks(found.clip(0, None)) == [[True, False, True]] * 2
-    (problem,) = found.problems
-    assert 'image is 96x72, but the calibration is for 104x72' in problem
-    assert pictures(tables, 'CAM_LEFT')[0].name in problem
+    clip = source(tables).clip(0, None)
+    assert masks(clip) == [[True, False, True]] * 2
+    for file, line in zip(pictures(tables, 'CAM_LEFT'), told(clip), strict=False):
+        assert 'image is 96x72, but the calibration is for 104x72' in line and str(file) in line
+    assert len(clip.lost) == 2
 
 
 def test_a_calibration_that_cannot_be(tables: Path) -> None:
@@ -162,12 +172,13 @@ def test_a_calibration_that_cannot_be(tables: Path) -> None:
         cameras[0].update(distortion_model='equidistant', distortion_coefficients=[-9e9, 0, 0, 0])
 
     edit(tables, 'calibrated_sensor', spoil)
-    found = source(tables)
-    lost = masks(found.clip(0, None))
-    assert lost[0] == lost[1] and sum(lost[0]) == 2
-    (problem,) = found.problems
-    name = NAMES[lost[0].index(False)]
-    assert f"camera '{name}': cannot be brought to the model's input" in problem
+    clip = source(tables).clip(0, None)
+    used = masks(clip)
+    assert used[0] == used[1] and sum(used[0]) == 2
+    name = NAMES[used[0].index(False)]
+    # That of both frames.
+    assert len(clip.lost) == 2 and clip.lost[0] == clip.lost[1]
+    assert f"camera '{name}': cannot be brought to the model's input" in str(clip.lost[0])
 
     def nonsense(rows: list[dict[str, Any]]) -> None:
         next(row for row in rows if row['camera_intrinsic'])['camera_intrinsic'][0][0] = 0.0
@@ -195,9 +206,9 @@ def test_a_calibration_that_changes_within_a_clip(tables: Path) -> None:
 
     edit(tables, 'sample_data', other)
     edit(tables, 'calibrated_sensor', add)
-    found = source(tables)
-    assert masks(found.clip(0, None)) == [[True, False, True], [True] * 3]
-    assert 'calibrated otherwise later in the clip' in found.problems[0]
+    clip = source(tables).clip(0, None)
+    assert masks(clip) == [[True, False, True], [True] * 3]
+    assert ['calibrated otherwise later in the clip' in line for line in told(clip)] == [True]
 
 
 def test_no_camera_is_left(tables: Path) -> None:
@@ -208,7 +219,6 @@ def test_no_camera_is_left(tables: Path) -> None:
     with pytest.raises(DatasetError) as error:
         found.clip(0, None)
     assert_one_line(error.value, "scene 'drive_000000'", 'no camera has an image at', 'cut off')
-    assert len(found.problems) == 3
     # As training counts it: left out, and why.
     batch = collate([(None, str(error.value))])
     assert batch.clip is None and batch.problems == (str(error.value),)
@@ -227,8 +237,8 @@ def test_images_of_a_recording(formats: Formats, tmp_path: Path) -> None:
     assert not found.problems and found.clips == 1
     clip = found.clip(0, None)
     assert masks(clip) == [[True, False, True], [True] * 3]
-    assert f'{path}: /front/image/compressed at ' in found.problems[0]
-    assert 'cut off' in found.problems[0]
+    (lost,) = told(clip)
+    assert lost.startswith(f'image: {path}: /front/image/compressed at ') and 'cut off' in lost
 
 
 def test_a_camera_of_a_recording_that_stops(formats: Formats, tmp_path: Path) -> None:
@@ -237,10 +247,11 @@ def test_a_camera_of_a_recording_that_stops(formats: Formats, tmp_path: Path) ->
         return [c for c in content if not (c[0] == '/rear/image/compressed' and c[1] > end_ns)]
 
     found = source(rewritten(formats.bag, tmp_path / 'bag', stop, truth=True))
-    assert masks(found.clip(0, None)) == [[True] * 3, [True, True, False]]
-    (problem,) = found.problems
+    clip = found.clip(0, None)
+    assert masks(clip) == [[True] * 3, [True, True, False]]
+    (lost,) = told(clip)
     at = f'/rear/image/compressed at {START_NS + 500_000_000} ns'
-    assert at in problem and problem.endswith('has no image: missing (1x)')
+    assert at in lost and lost.endswith('has no image: missing')
 
 
 # Ground truth.

@@ -119,11 +119,13 @@ def test_a_lost_scan_costs_its_depth_alone(formats: Formats, tmp_path: Path) -> 
     samples = scene.record.samples
     broken = {samples[0].token: LidarScan('gone.bin', np.eye(4))}
     source = SceneSource([scene], short_config(), ClipSection(), lidar=broken)
-    for frame in source.clip(0, None).frames:
+    clip = source.clip(0, None)
+    for frame in clip.frames:
         assert frame.targets is not None and frame.targets.depth_bin is not None
         assert bool((frame.targets.depth_bin == -1).all()) and bool(frame.camera_mask.all())
-    (problem,) = source.problems
-    assert 'gone.bin: cannot be read: No such file' in problem and problem.endswith('(1x)')
+    (lost,) = clip.lost
+    assert lost.kind == 'lidar scan' and f'lidar at {samples[0].stamp_ns} ns: ' in str(lost)
+    assert 'gone.bin: cannot be read: No such file' in lost.reason and source.problems == ()
 
 
 class OneFrame:

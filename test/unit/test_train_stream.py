@@ -141,7 +141,7 @@ def test_validation_takes_the_same_clips_spread_evenly() -> None:
 class Source:
     """Says which clips it is asked for, and cannot read some of them."""
 
-    clips, scenes = 10, 2
+    clips, scenes, problems = 10, 2, ()
 
     def __init__(self, clip: Clip, broken: set[int]) -> None:
         self._clip, self._broken = clip, broken

@@ -66,7 +66,7 @@ def mirrored_clip(clip: Clip, matrices: RigMatrices) -> Clip:
         clip: of a model for which `require_mirrorable` holds.
         matrices: those of the mirrored cameras of the images, valid pixels mirrored, too.
     """
-    return Clip(tuple(map(_mirrored_frame, clip.frames)), matrices)
+    return Clip(tuple(map(_mirrored_frame, clip.frames)), matrices, clip.lost)
 
 
 def mirrored_motion(motion: MemoryMotion) -> MemoryMotion:

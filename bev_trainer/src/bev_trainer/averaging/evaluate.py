@@ -12,6 +12,7 @@ from bev_trainer.averaging.modes import evaluating
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.training.clip_step import mean_losses, run_clip
+from bev_trainer.training.lost_parts import telling
 
 _LEAST = 1e-6  # of a loss: below it there was nothing to lose
 
@@ -38,9 +39,14 @@ def total_of(losses: dict[str, float]) -> float:
 
 
 def even_clips(source: ClipSource, count: int, batch: int) -> Iterator[Clip]:
-    """Yields `count` clips spread evenly over a source, or all if it has fewer, in batches."""
+    """Yields `count` clips spread evenly over a source, or all if it has fewer, in batches.
+
+    Images that they go without are said in the log.
+    """
     total = source.clips
     count = min(count, total)
     chosen = [(2 * index + 1) * total // (2 * count) for index in range(count)]
-    for start in range(0, count, batch):
-        yield Clip.collate([source.clip(index, None) for index in chosen[start : start + batch]])
+    yield from telling(
+        Clip.collate([source.clip(index, None) for index in chosen[start : start + batch]])
+        for start in range(0, count, batch)
+    )

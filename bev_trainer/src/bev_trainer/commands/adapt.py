@@ -17,7 +17,6 @@ from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import own_family
 from bev_perception.model.folder import load_model, save_model
 from bev_trainer.commands.numbers import at_least_one
-from bev_trainer.commands.train import summary
 from bev_trainer.config.sections import DataSection
 from bev_trainer.config.train_config import TrainConfig, train_config_of
 from bev_trainer.dataset.manifest import MANIFEST
@@ -91,7 +90,7 @@ def main(args: argparse.Namespace) -> int:
     outcome = train(config, args.output, args.resume)
     if Processes.here().rank != 0:
         return 0
-    print(summary(outcome, args.output))
+    print(outcome.summary(args.output))
     if outcome.signal is not None:
         return 128 + outcome.signal
     _save(args.output, config)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bev_trainer.config.train_config import load_train_config
 from bev_trainer.training.processes import Processes
-from bev_trainer.training.run import Outcome, train
+from bev_trainer.training.run import train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,15 +23,5 @@ def main(args: argparse.Namespace) -> int:
     """Trains; returns the exit code, that of a shell where a signal ended it early."""
     outcome = train(load_train_config(args.config), args.out, args.resume)
     if Processes.here().rank == 0:
-        print(summary(outcome, args.out))
+        print(outcome.summary(args.out))
     return 0 if outcome.signal is None else 128 + outcome.signal
-
-
-def summary(outcome: Outcome, folder: Path) -> str:
-    """Returns what came of a training, for people."""
-    lines = [f'left out {count} times: {reason}' for reason, count in outcome.left_out.items()]
-    lines += [f'not validated on: {reason}' for reason in outcome.unseen]
-    ended = 'done' if outcome.signal is None else 'stopped; go on with --resume'
-    count = sum(outcome.left_out.values())
-    lines.append(f'{folder}: {outcome.step} steps {ended}, {count} clips left out')
-    return '\n'.join(lines)

@@ -13,6 +13,26 @@ from bev_perception.model.view_transform import RigMatrices
 from bev_trainer.targets.frame import FrameTargets
 
 
+@dataclass(frozen=True)
+class LostPart:
+    """An image or a lidar scan that a clip goes without.
+
+    Attributes:
+        kind: 'image' or 'lidar scan'.
+        sensor: recording and sensor, in which alike losses count together.
+        place: file, and where in it.
+        reason: why it cannot be used.
+    """
+
+    kind: str
+    sensor: str
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f'{self.place}: {self.reason}'
+
+
 @dataclass(frozen=True, eq=False)
 class ClipFrame:
     """One frame of B clips.
@@ -46,14 +66,17 @@ class Clip:
     Attributes:
         frames: S of them.
         matrices: of the view transform, for the rigs of the clips.
+        lost: what they go without; its cameras are masked.
     """
 
     frames: tuple[ClipFrame, ...]
     matrices: RigMatrices
+    lost: tuple[LostPart, ...] = ()
 
     def to(self, device: torch.device | str) -> Clip:
         """Returns the same clips on a device."""
-        return Clip(tuple(frame.to(device) for frame in self.frames), self.matrices.to(device))
+        frames = tuple(frame.to(device) for frame in self.frames)
+        return Clip(frames, self.matrices.to(device), self.lost)
 
     @classmethod
     def collate(cls, clips: Sequence[Clip]) -> Clip:
@@ -67,7 +90,8 @@ class Clip:
         frames = tuple(
             _together(frames) for frames in zip(*(c.frames for c in clips), strict=True)
         )
-        return cls(frames, type(clips[0].matrices).collate([clip.matrices for clip in clips]))
+        matrices = type(clips[0].matrices).collate([clip.matrices for clip in clips])
+        return cls(frames, matrices, tuple(part for clip in clips for part in clip.lost))
 
 
 def _together(frames: Sequence[ClipFrame]) -> ClipFrame:

@@ -18,6 +18,10 @@ class ClipSource(Protocol):
     def scenes(self) -> int:
         """How many recordings they are of."""
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What of the recordings no clip is made of, one line each."""
+
     def clip(self, index: int, seed: int | None, near: bool = False) -> Clip:
         """Returns a clip (batch 1).
 

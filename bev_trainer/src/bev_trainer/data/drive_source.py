@@ -80,6 +80,10 @@ class DriveSource:
     def scenes(self) -> int:
         return len({place.drive for place in self._places})
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return ()
+
     def clip(self, index: int, seed: int | None, near: bool = False) -> Clip:
         place = self._places[index]
         drive = self._drive(place.drive)

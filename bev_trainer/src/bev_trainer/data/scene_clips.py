@@ -14,6 +14,7 @@ from bev_perception.geometry.model_input import ImageRemap
 from bev_perception.geometry.pose import Matrix, invert
 from bev_perception.inputs.image import CameraImage
 from bev_perception.inputs.state import CameraState
+from bev_trainer.data.clip import LostPart
 from bev_trainer.data.scene_labels import SceneFrame, Sight
 from bev_trainer.data.scene_lidar import projected_depth
 from bev_trainer.data.scene_places import LabelPlace
@@ -23,24 +24,6 @@ from bev_trainer.errors import DatasetError
 
 # A calibration that moves less than this within a clip is that of its last frame.
 _STILL_M, _STILL_RAD = 0.05, np.deg2rad(1.0)
-
-
-@dataclass(frozen=True)
-class Unusable:
-    """An image, a camera or a scan that clips have to do without.
-
-    Attributes:
-        camera: name; 'lidar' for a scan.
-        place: where it is.
-        reason: why it cannot be used.
-    """
-
-    camera: str
-    place: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f'{self.place}: {self.reason}'
 
 
 @dataclass(frozen=True)
@@ -70,7 +53,7 @@ class SceneRecording:
         views: of rigs, by their cameras; those that are missing are added.
 
     Attributes:
-        unusable_found: what clips had to do without so far.
+        lost: what the clip has to do without so far.
     """
 
     def __init__(
@@ -84,8 +67,8 @@ class SceneRecording:
     ) -> None:
         self._reader, self._table, self._asked = reader, reader.table, asked
         self._places = {place.frame: place for place in places}
-        self._numbers, self._views = numbers, views
-        self.unusable_found: list[Unusable] = []
+        self._numbers, self._views, self._length = numbers, views, len(frames)
+        self.lost: list[LostPart] = []
         self._clouds: dict[int, NDArray[np.float32] | None] = {}
         self._cameras = tuple(
             self._calibrated(frames, camera) for camera in range(len(self._table.names))
@@ -125,7 +108,7 @@ class SceneRecording:
         if place is None:
             return None
         if not cameras.any():
-            why = f': {self.unusable_found[-1]}' if self.unusable_found else ''
+            why = f': {self.lost[-1]}' if self.lost else ''
             raise DatasetError(
                 f'{self._reader.path}: no camera has an image at {self._stamps_ns[frame]} ns{why}'
             )
@@ -142,11 +125,10 @@ class SceneRecording:
         )
 
     def unusable(self, camera: int, frame: int | None, reason: str) -> None:
-        name = self._table.names[camera]
-        place = f"{self._reader.path}: camera '{name}'"
-        if frame is not None:
-            place = self._reader.place(frame, camera)
-        self.unusable_found.append(Unusable(name, place, reason))
+        sensor = f"{self._reader.path}: camera '{self._table.names[camera]}'"
+        place = sensor if frame is None else self._reader.place(frame, camera)
+        images = self._length if frame is None else 1
+        self.lost += images * [LostPart('image', sensor, place, reason)]
 
     def _calibrated(self, frames: Sequence[int], camera: int) -> Camera | None:
         found = (self._table.camera(frame, camera) for frame in reversed(frames))
@@ -178,7 +160,9 @@ class SceneRecording:
                 self._clouds[frame] = self._reader.points(frame)
             except BevError as error:
                 reason = str(error).removeprefix(f'{self._reader.path}: ')
-                self.unusable_found.append(Unusable('lidar', self._reader.path, reason))
+                sensor = f'{self._reader.path}: lidar'
+                place = f'{sensor} at {self._stamps_ns[frame]} ns'
+                self.lost.append(LostPart('lidar scan', sensor, place, reason))
         return self._clouds[frame]
 
     def _moved(self, frame: int, camera: int) -> Matrix | None:

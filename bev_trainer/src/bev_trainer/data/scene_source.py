@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +32,6 @@ EVERY_S = 0.5  # nuScenes' key frames are so far apart
 _OPEN_SCENES = 4
 _RIGS = 16
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class _IndexedScene:
@@ -56,7 +53,8 @@ class SceneSource:
 
     Scenes are read once, here, to know their frames; then every clip is read by itself. What
     cannot be used is left out: scenes that cannot be opened, cameras whose image is missing or
-    damaged (they are masked), clips in which no camera is left (`clip` raises).
+    damaged (they are masked, and `Clip.lost` tells them), clips in which no camera is left
+    (`clip` raises).
 
     Args:
         scenes: of any kind.
@@ -93,7 +91,6 @@ class SceneSource:
         self._with_views = views
         self._asked = Asked(_layers(config), sight or Sight())
         self._left_out: list[str] = []
-        self._found: dict[tuple[str, str, str], tuple[str, int]] = {}
         self._scenes: list[_IndexedScene] = []
         self._clips: list[tuple[int, int]] = []
         needs = Needs(_needs_objects(config), _horizon_s(config), every_s)
@@ -108,7 +105,7 @@ class SceneSource:
 
     def __getstate__(self) -> dict[str, Any]:
         fresh: dict[str, Any] = {'_open': OrderedDict(), '_maker': None, '_views': {}}
-        return self.__dict__ | fresh | {'_found': {}}
+        return self.__dict__ | fresh
 
     @property
     def clips(self) -> int:
@@ -122,9 +119,8 @@ class SceneSource:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is left out, one line each: of the scenes, and how often of clips made here."""
-        counted = [f'{line} ({n}x)' for line, n in self._found.values()]
-        return (*self._left_out, *counted)
+        """What is left out of the scenes, one line each; see `ClipSource`."""
+        return tuple(self._left_out)
 
     def clip(self, index: int, seed: int | None, near: bool = False) -> Clip:
         """Returns a clip (batch 1); see `ClipSource`."""
@@ -139,9 +135,9 @@ class SceneSource:
             scene.reader, frames, places, self._asked, self._opened(number), self._views
         )
         try:
-            return self._made(recording, frames, seed)
+            clip = self._made(recording, frames, seed)
+            return replace(clip, lost=tuple(recording.lost))
         finally:
-            self._note(scene, recording)
             if len(self._views) > _RIGS:
                 self._views.clear()
 
@@ -187,15 +183,6 @@ class SceneSource:
         while len(self._open) > _OPEN_SCENES:
             self._scenes[self._open.popitem(last=False)[0]].reader.close()
         return self._open[number]
-
-    def _note(self, scene: _IndexedScene, recording: SceneRecording) -> None:
-        """Counts what could not be used; says it when it comes up first."""
-        for found in recording.unusable_found:
-            key = scene.name, found.camera, found.reason
-            line, count = self._found.get(key, (str(found), 0))
-            if not count:
-                _log.warning('%s; clips go without it', line)
-            self._found[key] = line, count + 1
 
 
 def _indexed(scene: Scene, lidar: Mapping[str, LidarScan], depth: bool) -> Indexed:

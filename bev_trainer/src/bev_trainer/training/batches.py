@@ -43,13 +43,17 @@ def training_batches(
     return loader(sources, sampler, config.run.workers)
 
 
+def validation_sources(config: TrainConfig, network: ModelConfig) -> list[ClipSource]:
+    """Returns where the clips come from that the model is looked at on; may be none."""
+    return open_sources(config.validation, network, config.clip) if config.validation else []
+
+
 def validation_batches(
-    config: TrainConfig, network: ModelConfig, processes: Processes
+    config: TrainConfig, sources: Sequence[ClipSource], processes: Processes
 ) -> DataLoader[Any] | tuple[()]:
     """Returns the share of this process in the validation clips; empty if there are none."""
-    if not config.validation:
+    if not sources:
         return ()
-    sources = open_sources(config.validation, network, config.clip)
     sampler = EvenSampler(
         [source.clips for source in sources],
         config.check.clips,

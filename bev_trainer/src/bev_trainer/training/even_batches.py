@@ -9,8 +9,10 @@ from tqdm import tqdm
 from bev_perception.model.config import ModelConfig
 from bev_trainer.config.sections import ClipSection, DataSection
 from bev_trainer.data.clip import Clip
+from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import EvenSampler, loader
 from bev_trainer.errors import DatasetError
+from bev_trainer.training.lost_parts import telling
 from bev_trainer.training.sources import open_sources
 
 
@@ -31,9 +33,14 @@ def even_batches(
         batch: clips at a time.
 
     Raises:
-        BevError: the data cannot be used, or one of the clips; names file and reason.
+        BevError: the data cannot be used, or one of the clips; names file and reason. Images
+            that clips go without are only said in the log.
     """
     sources = open_sources(sections, config, clip)
+    yield from telling(_read(sources, count, batch))
+
+
+def _read(sources: Sequence[ClipSource], count: int, batch: int) -> Iterator[Clip]:
     sampler = EvenSampler([source.clips for source in sources], count, batch)
     for found in tqdm(loader(sources, sampler, 0), unit='batch', leave=False, disable=None):
         if found.problems:

@@ -1,8 +1,10 @@
-"""Clips that could not be read: said, counted, and too many of them refused."""
+"""What could not be read: said, counted, and too many clips of it refused."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,12 +14,13 @@ from tqdm import tqdm
 
 from bev_perception.errors import BevError
 from bev_trainer.data.clip_stream import Batch
+from bev_trainer.training.lost_parts import LostParts
 
 _ENOUGH = 100  # clips: with fewer a single one would be too large a share
 
 
 class LeftOut(Callback):
-    """Counts the clips of a training that could not be read.
+    """Counts the clips of a training that could not be read, and the parts others go without.
 
     Each reason is said once when it first comes up. Reasons of all processes are in the
     checkpoint, so that the summary of a training that was stopped knows them too.
@@ -29,11 +32,13 @@ class LeftOut(Callback):
     Attributes:
         reasons: how often which file was left out for which reason; of all processes once the
             training has ended.
+        parts: images and scans that clips had to do without, likewise.
         seen: clips that were asked for, likewise.
     """
 
     def __init__(self, batch: int, max_share: float) -> None:
         self.reasons: dict[str, int] = {}
+        self.parts = LostParts()
         self.seen = 0
         self._batch, self._max_share = batch, max_share
 
@@ -45,7 +50,7 @@ class LeftOut(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Goes on; what a checkpoint holds is that of all processes."""
         if not trainer.is_global_zero:
-            self.reasons, self.seen = {}, 0
+            self.reasons, self.seen, self.parts = {}, 0, LostParts()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int
@@ -56,6 +61,9 @@ class LeftOut(Callback):
             BevError: too much of the data cannot be read.
         """
         self.seen += self._batch
+        for part in () if batch.clip is None else batch.clip.lost:
+            if self.parts.add(part):
+                tqdm.write(f'{part.kind} left out: {part}', file=sys.stderr)
         for reason in batch.problems:
             if reason not in self.reasons:
                 tqdm.write(f'left out: {reason}', file=sys.stderr)
@@ -69,24 +77,29 @@ class LeftOut(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Puts together what all processes have counted."""
-        self.reasons, self.seen = self._of_all()
+        self.load_state_dict(self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the counts of all processes, which all have to call it."""
-        reasons, seen = self._of_all()
-        return {'reasons': reasons, 'seen': seen}
+        own = {'reasons': dict(self.reasons), 'seen': self.seen, 'parts': self.parts.rows()}
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return own
+        found: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(found, own)
+        return _together(found)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on with what a checkpoint holds."""
         self.reasons, self.seen = dict(state_dict['reasons']), int(state_dict['seen'])
+        self.parts = LostParts()
+        self.parts.take(state_dict.get('parts', ()))  # older checkpoints have none
 
-    def _of_all(self) -> tuple[dict[str, int], int]:
-        if not (distributed.is_available() and distributed.is_initialized()):
-            return dict(self.reasons), self.seen
-        found: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(found, (self.reasons, self.seen))
-        reasons: dict[str, int] = {}
-        for own, _ in found:
-            for reason, count in own.items():
-                reasons[reason] = reasons.get(reason, 0) + count
-        return reasons, sum(seen for _, seen in found)
+
+def _together(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the sums of the counts of several processes."""
+    reasons, parts = Counter[str](), LostParts()
+    for state in states:
+        reasons.update(state['reasons'])
+        parts.take(state['parts'])
+    seen = sum(state['seen'] for state in states)
+    return {'reasons': dict(reasons), 'seen': seen, 'parts': parts.rows()}

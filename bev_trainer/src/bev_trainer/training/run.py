@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,15 @@ from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.folder import load_model
 from bev_trainer.config.sections import AdaptSection
 from bev_trainer.config.train_config import TrainConfig
+from bev_trainer.data.clip_source import ClipSource
+from bev_trainer.data.clip_stream import Batch
 from bev_trainer.training.adapting import adapting
 from bev_trainer.training.averages import Averaging
 from bev_trainer.training.batches import (
     training_batches,
     training_sources,
     validation_batches,
+    validation_sources,
 )
 from bev_trainer.training.calibrate import reset_calibration
 from bev_trainer.training.checkpoint import LAST, Saving, WholeFiles, read_checkpoint
@@ -36,6 +38,7 @@ from bev_trainer.training.log_files import create_loggers
 from bev_trainer.training.loss_log import LossLog
 from bev_trainer.training.module import ClipTraining
 from bev_trainer.training.norm_sync import NormSync
+from bev_trainer.training.outcome import Outcome
 from bev_trainer.training.processes import Processes
 from bev_trainer.training.progress import Progress
 from bev_trainer.training.record import RunRecord, record_of
@@ -44,23 +47,6 @@ from bev_trainer.training.validation import Validation
 
 PICTURES = 'pictures'
 CONFIG_FILE = 'train.yaml'
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a training.
-
-    Attributes:
-        step: steps that are done.
-        left_out: how often which clips were left out of the training, by file and reason.
-        unseen: validation clips that could not be read.
-        signal: that ended it early; None if it was finished.
-    """
-
-    step: int
-    left_out: dict[str, int]
-    unseen: tuple[str, ...]
-    signal: int | None
 
 
 def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
@@ -80,12 +66,14 @@ def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
     pl.seed_everything(config.run.seed, workers=True, verbose=False)
     model = create_model(config)
     sources = training_sources(config, model.config)
+    held_out = validation_sources(config, model.config)
     record = record_of(config, model.config, sources)
     if begun is not None:
         record = record.going_on(begun, str(checkpoint))
     left_out = LeftOut(config.run.batch, config.run.max_bad_share)
     training = ClipTraining(model, config, record.dump())
-    watching = _watching(config, training, processes, folder)
+    looked_at = validation_batches(config, held_out, processes)
+    watching = _watching(config, training, looked_at, folder)
     trainer = make_trainer(
         config,
         processes,
@@ -105,19 +93,39 @@ def train(config: TrainConfig, folder: Path, resume: bool) -> Outcome:
         )
     except Stopped as stopped:
         ended_by = stopped.number
-    unseen = tuple(p for c in watching if isinstance(c, Validation) for p in c.problems)
-    return Outcome(trainer.global_step, left_out.reasons, unseen, ended_by)
+    validation = next(item for item in watching if isinstance(item, Validation))
+    outcome = Outcome(
+        trainer.global_step,
+        ended_by,
+        _problems(config, sources, held_out),
+        left_out.reasons,
+        left_out.parts,
+        validation.problems,
+        validation.lost,
+    )
+    if processes.rank == 0:
+        outcome.write(folder)
+    return outcome
+
+
+def _problems(
+    config: TrainConfig, sources: Sequence[ClipSource], held_out: Sequence[ClipSource]
+) -> tuple[str, ...]:
+    """Returns what of the recordings no clip is made of, one line each."""
+    sections = zip((*config.data, *config.validation), (*sources, *held_out), strict=True)
+    lines = (f'{section.path}: {p}' for section, source in sections for p in source.problems)
+    return tuple(dict.fromkeys(lines))
 
 
 def _watching(
-    config: TrainConfig, training: ClipTraining, processes: Processes, folder: Path
+    config: TrainConfig, training: ClipTraining, looked_at: Iterable[Batch], folder: Path
 ) -> list[Callback]:
     """Returns what comes after each step, in this order."""
     saving = Saving(folder, _saving_steps(config))
     stopping = Stopping(saving)
     averaging = None if config.average.kind == 'none' else Averaging(config.average)
     validation = Validation(
-        validation_batches(config, training.model.config, processes),
+        looked_at,
         _validation_steps(config),
         averaging,
         saving,

@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from bev_perception.model.bev_model import BevModel
 from bev_trainer.averaging.modes import evaluating
-from bev_trainer.data.clip import Clip
+from bev_trainer.data.clip import Clip, LostPart
 from bev_trainer.data.clip_stream import Batch
 from bev_trainer.training.averages import Averaging
 from bev_trainer.training.checkpoint import Saving
 from bev_trainer.training.clip_step import run_clip
+from bev_trainer.training.lost_parts import LostParts
 from bev_trainer.training.pictures import save_picture
 from bev_trainer.training.step_callback import StepCallback
 from bev_trainer.training.stopping import Stopping
@@ -33,10 +34,12 @@ class Seen:
     Attributes:
         sums: of the tally.
         problems: of clips that could not be read.
+        lost: images and scans that clips go without.
     """
 
     sums: Sums
     problems: tuple[str, ...]
+    lost: tuple[LostPart, ...] = ()
 
 
 @torch.no_grad()
@@ -57,6 +60,7 @@ def look_at(
     semantics = model.config.heads.semantics
     tally = Tally(() if semantics is None else tuple(semantics.classes))
     problems: list[str] = []
+    lost: list[LostPart] = []
     device = next(model.parameters()).device
     with evaluating(model):
         for batch in batches:
@@ -65,12 +69,13 @@ def look_at(
             problems += batch.problems
             if batch.clip is None:
                 continue
+            lost += batch.clip.lost
             clip = batch.clip.to(device)
             results = run_clip(model, clip, pos_weight)
             asked = [frame.targets for frame in clip.frames if frame.targets is not None]
             for result, targets in zip(results, asked, strict=True):
                 tally.add(result, targets, len(clip.frames[0].images))
-    return Seen(tally.sums(), tuple(problems))
+    return Seen(tally.sums(), tuple(problems), tuple(lost))
 
 
 class Validation(StepCallback):
@@ -86,6 +91,10 @@ class Validation(StepCallback):
         saving: writes a checkpoint afterwards.
         stopping: says whether to make an end.
         pictures: folder for `step_<number>.png`.
+
+    Attributes:
+        problems: of the clips that the last look could not read.
+        lost: what it had to do without in others.
     """
 
     def __init__(
@@ -102,6 +111,7 @@ class Validation(StepCallback):
         self._pictures, self._done = pictures, 0
         self._shown: Clip | None = None
         self.problems: tuple[str, ...] = ()
+        self.lost = LostParts()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Makes up for a look that the training was stopped in."""
@@ -129,6 +139,9 @@ class Validation(StepCallback):
         self._stopping.end_if_asked(trainer)
         self._done = step
         self.problems = tuple(dict.fromkeys(p for part in of_all for p in part.problems))
+        self.lost = LostParts()
+        for part in (part for one in of_all for part in one.lost):
+            self.lost.add(part)
         self._log(trainer, figures_of(part.sums for part in of_all), step)
         self._saving.save(trainer)
 
