@@ -24,6 +24,7 @@ def test_a_short_file_is_enough() -> None:
     config = parse_train_config(SHORT, 'train.yaml')
     assert (config.run.steps, config.run.batch, config.run.seed) == (1000, 4, 0)
     assert config.data[0].split == 'train' and config.data[0].weight == 1.0
+    assert (config.clip.min_share, config.clip.min_points, config.clip.every_s) == (0.4, 1, 0.5)
     assert config.validation == () and config.augment.mirror_share == 0.0
 
 
@@ -64,6 +65,8 @@ def test_paths_are_beside_the_file_unless_they_are_absolute(tmp_path: Path) -> N
             "'optimiser.schedule': input should be 'wsd' or 'cosine', got 'linear'",
         ),
         (SHORT + 'clip: {near_share: 1.5}\n', "'clip.near_share': input should be less than or"),
+        (SHORT + 'clip: {every_s: 0.0}\n', "'clip.every_s': input should be greater than 0"),
+        (SHORT + 'clip: {min_share: 1.5}\n', "'clip.min_share': input should be less than or"),
         (SHORT + 'average: {decay: 1.0}\n', "'average.decay': input should be less than 1"),
         (SHORT + 'optimiser: {rate: .nan}\n', "'optimiser.rate': input should be a finite number"),
         ('model: m\nrun: {steps: 1}\ndata: []\n', "'data': tuple should have at least 1 item"),

@@ -24,7 +24,6 @@ from bev_trainer.config.sections import ClipSection
 from bev_trainer.data.clip import Clip, ClipFrame
 from bev_trainer.data.drive_scene import DriveScene
 from bev_trainer.data.drive_source import DriveSource
-from bev_trainer.data.scene_labels import Sight
 from bev_trainer.data.scene_lidar import read_lidar_scans
 from bev_trainer.data.scene_source import SceneSource
 from bev_trainer.targets.frame import FrameTargets
@@ -35,7 +34,7 @@ from bev_perception.evaluation.scenes.nuscenes.tables import find_version
 CONFIG = short_config()
 SECTION = ClipSection(min_pixels=1)
 # A single pixel makes visible, here as there.
-ANY = Sight(min_share=1e-9, min_points=0)
+ANY = ClipSection(min_share=1e-9, min_points=0)
 # Places of the drive's cameras among those of the others.
 IN_BAG, IN_NUSCENES = (1, 0, 2), (0, 1, 2)
 MAPS = ('occupancy', 'semantics', 'heatmap', 'existence', 'boxes', 'motion', 'flow')
@@ -52,7 +51,7 @@ def drive_source(formats: Formats, augment: AugmentSection | None = None) -> Dri
 
 
 def bag_source(formats: Formats, augment: AugmentSection | None = None) -> SceneSource:
-    return SceneSource(scenes_at(formats.bag), CONFIG, SECTION, None, augment, 3, sight=ANY)
+    return SceneSource(scenes_at(formats.bag), CONFIG, ANY, None, augment, 3)
 
 
 def nuscenes_source(formats: Formats) -> SceneSource:
@@ -62,7 +61,7 @@ def nuscenes_source(formats: Formats) -> SceneSource:
     tokens = [sample.token for scene in scenes for sample in scene.record.samples]
     lidar = read_lidar_scans(version, tokens)
     assert len(lidar) == len(tokens) == 3
-    return SceneSource(scenes, CONFIG, SECTION, sight=ANY, lidar=lidar)
+    return SceneSource(scenes, CONFIG, ANY, lidar=lidar)
 
 
 def targets_of(frame: ClipFrame) -> FrameTargets:
@@ -128,7 +127,7 @@ def test_a_recording_of_a_drive(formats: Formats, near: bool) -> None:
 
 def test_any_other_format_is_read_from_start_to_end(formats: Formats) -> None:
     scene = DriveScene('drive', formats.drive)
-    source = SceneSource([scene], CONFIG, SECTION, sight=ANY)
+    source = SceneSource([scene], CONFIG, ANY)
     wanted, found = drive_source(formats).clip(0, None), source.clip(0, None)
     assert source.problems == ()
     assert_same_way(found, wanted)
@@ -160,7 +159,7 @@ def test_nuscenes_says_the_same_of_those_whom_both_call_visible(formats: Formats
     everybody = SECTION.model_copy(update={'min_pixels': 0})
     wanted = DriveSource([formats.drive], CONFIG, everybody).clip(0, None)
     scenes = scenes_at(formats.nuscenes)
-    found = SceneSource(scenes, CONFIG, SECTION, sight=Sight(0.0, 0)).clip(0, None)
+    found = SceneSource(scenes, CONFIG, ClipSection(min_share=0.0, min_points=0)).clip(0, None)
     for one, other in zip(found.frames, wanted.frames, strict=True):
         assert_same_maps(one, other, ('heatmap', 'existence'))
         ours, theirs = targets_of(one), targets_of(other)

@@ -115,6 +115,42 @@ def test_tables(folder: Path, tmp_path: Path) -> None:
     assert everything.clips == 3
 
 
+def test_images_between_key_frames(folder: Path) -> None:
+    """Only with them clips of tables have a nearer past."""
+    for sweeps in (False, True):
+        (source,) = opened(DataSection(path=folder / 'tables', sweeps=sweeps))
+        first, last = source.clip(0, 5, True).frames
+        assert (first.targets is None) == sweeps and last.targets is not None
+        assert bool(first.camera_mask.all()) and source.clips == 2
+
+
+def seen(folder: Path, **changes: Any) -> int:
+    """How many road users the first frame of the tables asks for."""
+    section = SECTION.model_copy(update=changes)
+    (source,) = open_sources([DataSection(path=folder / 'tables')], CONFIG, section)
+    targets = source.clip(0, None).frames[0].targets
+    assert targets is not None and targets.existence is not None
+    return int(targets.existence.sum())
+
+
+def test_who_counts_as_visible_is_said_in_the_training_file(folder: Path) -> None:
+    everybody = seen(folder, min_share=0.0, min_points=0)
+    assert seen(folder, min_share=1.0, min_points=0) < everybody
+    assert seen(folder, min_share=0.0, min_points=10**6) == 0
+    assert seen(folder) == seen(folder, min_share=0.4, min_points=1)
+
+
+def test_how_far_frames_are_apart_is_said_in_the_training_file(folder: Path) -> None:
+    """Ground truth is there every 0.5 s, of which the last is needed for the future."""
+    for every_s, clips in ((0.5, 2), (1.0, 1)):
+        section = ClipSection(frames=1, every_s=every_s)
+        (source,) = open_sources([DataSection(path=folder / 'bags' / 'one')], CONFIG, section)
+        assert source.clips == clips
+    with pytest.raises(BevError, match=r'1 frames can be labelled.* about 1 s apart'):
+        far = ClipSection(every_s=1.0)
+        open_sources([DataSection(path=folder / 'bags' / 'one')], CONFIG, far)
+
+
 @pytest.mark.parametrize('name', ['city', 'tables', 'bags'])
 def test_at_most_so_many_scenes(folder: Path, name: str) -> None:
     for count, clips in ((1, 1), (2, 2), (9, 2 if name == 'bags' else 3)):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bev_perception.evaluation.truth.hidden import MIN_VISIBILITY
 from bev_perception.model.config_sections import Count, Positive, Section, Share
 
 NotNegative = Annotated[float, Field(ge=0)]
@@ -21,12 +22,15 @@ class DataSection(Section):
         split: of the data set; None: all of it.
         weight: how often it is drawn from, relative to its number of clips.
         scenes: at most so many, evenly spread; None: all.
+        sweeps: of nuScenes tables: images between key frames are taken, too; without them its
+            clips have no nearer past (`ClipSection.near_share`).
     """
 
     path: Path
     split: str | None = 'train'
     weight: Positive = 1.0
     scenes: Count | None = None
+    sweeps: bool = False
 
 
 class ClipSection(Section):
@@ -36,12 +40,22 @@ class ClipSection(Section):
         frames: with labels, that follow each other; the memory goes from one to the next.
         near_share: share of clips in which the frame before is a nearer one without labels, as
             on a vehicle, where the memory is younger than the labels are apart.
-        min_pixels: a road user counts as visible when a camera shows so many pixels of it.
+        min_pixels: of synthetic drives: a road user counts as visible when a camera shows so
+            many pixels of it.
+        min_share: of recordings and tables: it does when so much of it is visible; where they do
+            not say that, lies in the pictures. By default as evaluations ask.
+        min_points: of recordings and tables that count them: and so many points of lidar and
+            radar are on it.
+        every_s: of recordings and tables: frames with labels are at least so far apart. Those of
+            synthetic drives are as they were made.
     """
 
     frames: Count = 2
     near_share: Share = 0.3
     min_pixels: Count = 10
+    min_share: Share = MIN_VISIBILITY
+    min_points: Whole = 1
+    every_s: Positive = 0.5  # nuScenes' key frames are so far apart
 
 
 class OptimiserSection(Section):

@@ -28,7 +28,6 @@ from bev_trainer.data.scene_places import LabelPlace, Needs, clip_starts, label_
 from bev_trainer.data.scene_reader import Indexed, SceneReader, index_sequential
 from bev_trainer.data.scene_view import RigView
 
-EVERY_S = 0.5  # nuScenes' key frames are so far apart
 _OPEN_SCENES = 4
 _RIGS = 16
 
@@ -63,8 +62,6 @@ class SceneSource:
         cameras: that every clip has; None: as many as the largest rig has.
         augment: how clips that have a seed are changed.
         seed: of the rigs that are drawn.
-        sight: which road users count as visible.
-        every_s: labelled frames are at least so far apart.
         lidar: scans of nuScenes samples, by token.
         views: whether there are targets in the images.
 
@@ -81,19 +78,17 @@ class SceneSource:
         augment: AugmentSection | None = None,
         seed: int = 0,
         *,
-        sight: Sight | None = None,
-        every_s: float = EVERY_S,
         lidar: Mapping[str, LidarScan] | None = None,
         views: bool = False,
     ) -> None:
         self._config, self._section = config, section
         self._augment, self._seed = augment or AugmentSection(), seed
         self._with_views = views
-        self._asked = Asked(_layers(config), sight or Sight())
+        self._asked = Asked(_layers(config), Sight(section.min_share, section.min_points))
         self._left_out: list[str] = []
         self._scenes: list[_IndexedScene] = []
         self._clips: list[tuple[int, int]] = []
-        needs = Needs(_needs_objects(config), _horizon_s(config), every_s)
+        needs = Needs(_needs_objects(config), _horizon_s(config), section.every_s)
         for scene in scenes:
             self._add(scene, needs, lidar or {})
         self.cameras = cameras or max(

@@ -98,7 +98,7 @@ def _scenes(section: DataSection) -> Sequence[Scene]:
     try:
         scenes = drive_scenes(path, split)
         if scenes is None:
-            scenes = _discovered(path, split, chosen)
+            scenes = _discovered(section, split, chosen)
     except BevError as error:
         if split is None or "split '" not in str(error):
             raise
@@ -108,9 +108,10 @@ def _scenes(section: DataSection) -> Sequence[Scene]:
     return scenes
 
 
-def _discovered(path: Path, split: str | None, chosen: bool) -> Sequence[Scene]:
+def _discovered(section: DataSection, split: str | None, chosen: bool) -> Sequence[Scene]:
+    path = section.path
     try:
-        scenes, refusals = discover(path, SceneOptions(split=split))
+        scenes, refusals = discover(path, SceneOptions(split=split, sweeps=section.sweeps))
     except BevError:
         if split is None or chosen or not _holds_recordings(path):
             raise
