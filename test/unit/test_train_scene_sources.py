@@ -85,6 +85,18 @@ def test_synthetic_data_sets_are_read_as_drives(folder: Path) -> None:
     refused(DataSection(path=folder / 'nowhere'), folder / 'nowhere', 'no such file')
 
 
+@pytest.mark.parametrize('split', [{}, {'split': None}, {'split': 'val'}])
+def test_nothing_to_train_on(tmp_path: Path, split: dict[str, Any]) -> None:
+    (tmp_path / 'a.txt').write_text('')
+    for path in (tmp_path, tmp_path / 'a.txt'):
+        section = DataSection(path=path, **split)
+        formats = ('rosbag2 folder, .mcap, .db3', 'nuScenes tables, ', 'synthetic')
+        refused(section, f'{path}: nothing to train on: it is no recording', *formats)
+        with pytest.raises(BevError) as error:
+            opened(section)
+        assert 'evaluate' not in str(error.value)
+
+
 def test_recordings(folder: Path) -> None:
     """They have no splits: that which sections have unless they say otherwise is not asked."""
     (source,) = opened(DataSection(path=folder / 'bags'))

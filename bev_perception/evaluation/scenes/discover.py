@@ -33,6 +33,18 @@ _METADATA = 'metadata.yaml'
 DatasetReader = Callable[[Path, str | None], Sequence[Scene] | None]
 
 
+class NothingFoundError(BevError):
+    """There is nothing at a path that is known here.
+
+    Attributes:
+        reason: what it would have to be.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f'{path}: nothing to evaluate: {reason}')
+        self.reason = reason
+
+
 def discover(path: Path, options: SceneOptions) -> tuple[list[Scene], list[Refusal]]:
     """Returns the scenes at a path, all of different names, and what is refused.
 
@@ -42,8 +54,8 @@ def discover(path: Path, options: SceneOptions) -> tuple[list[Scene], list[Refus
         options: which of them, and how they are read.
 
     Raises:
-        BevError: there is nothing at the path that can be evaluated, or options and path do not
-            fit; says what to do.
+        NothingFoundError: there is nothing at the path whose format is known.
+        BevError: it cannot be read, or options and path do not fit; says what to do.
     """
     if not path.exists():
         raise BevError(f'{path}: no such file or folder')
@@ -59,9 +71,10 @@ def discover(path: Path, options: SceneOptions) -> tuple[list[Scene], list[Refus
     if bags:
         return _bags(bags, path, options)
     failures = ''.join(f'; {failure}' for failure in broken)
-    raise BevError(
-        f'{path}: nothing to evaluate: it is no recording (rosbag2 folder, .mcap, .db3), holds '
-        f'none, and is no data set that is known here (nuScenes tables{_known()}){failures}'
+    raise NothingFoundError(
+        path,
+        'it is no recording (rosbag2 folder, .mcap, .db3), holds none, and is no data set that is '
+        f'known here (nuScenes tables{_known()}){failures}',
     )
 
 

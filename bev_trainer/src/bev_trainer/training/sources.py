@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from bev_perception.errors import BevError, ConfigError
-from bev_perception.evaluation.scenes.discover import discover
+from bev_perception.evaluation.scenes.discover import NothingFoundError, discover
 from bev_perception.evaluation.scenes.nuscenes.scene import NuScenesScene
 from bev_perception.evaluation.scenes.nuscenes.tables import find_version
 from bev_perception.evaluation.scenes.options import SceneOptions
@@ -99,6 +99,8 @@ def _scenes(section: DataSection) -> Sequence[Scene]:
         scenes = drive_scenes(path, split)
         if scenes is None:
             scenes = _discovered(section, split, chosen)
+    except NothingFoundError as error:
+        raise ConfigError(f'{path}: nothing to train on: {error.reason}') from error
     except BevError as error:
         if split is None or "split '" not in str(error):
             raise
