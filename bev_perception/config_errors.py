@@ -79,7 +79,7 @@ def _resolved(location: Location, schema: type[BaseModel]) -> tuple[Location, ty
     while len(parts) > 1:
         part = parts.pop(0)
         place.append(part)
-        if isinstance(part, int):
+        if part not in schema.model_fields:  # of a list, or a name in a mapping
             continue
         sections = _sections_in(schema.model_fields[part].annotation)
         if len(sections) > 1:

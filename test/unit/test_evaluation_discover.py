@@ -18,6 +18,7 @@ from bev_trainer.data.drive_labels import DriveFrame
 from bev_trainer.data.drive_maps import MIN_PIXELS
 from bev_trainer.data.drive_scene import LAYERS, drive_scenes
 from bev_trainer.dataset.bag.writer import write_bag as write_drive_bag
+from bev_trainer.dataset.manifest import load_dataset
 from bev_trainer.dataset.nuscenes.writer import write_nuscenes
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.errors import DatasetError
@@ -228,6 +229,10 @@ def test_synthetic_data_sets(dataset: Path, entries: dict[str, str], tmp_path: P
     assert names(dataset / 'drives' / 'drive_000001.zip') == ['drive_000001']
     refused(dataset, "no split 'noon'", 'train, val, test', split='noon')
     refused(dataset, "no drive in split 'test'", split='test')
+    rig = load_dataset(dataset).rigs()[0]
+    assert names(dataset, split=f'train/{rig}') == ['drive_000000']
+    refused(dataset, "no rig 'tram'", rig, split='train/tram')
+    refused(dataset, f"no drive in split 'test/{rig}'", split=f'test/{rig}')
     refused(dataset / 'drives' / 'drive_000001.zip', 'this is one drive', split='val')
     (tmp_path / 'drives').mkdir()
     assert drive_scenes(tmp_path, None) is None and drive_scenes(tmp_path / 'x', None) is None

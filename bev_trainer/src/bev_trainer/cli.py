@@ -23,6 +23,7 @@ COMMANDS = {
     'export': 'make a model folder of a training',
     'adapt': 'train a model further on other data',
     'soup': 'average the weights of several models of one network',
+    'study': 'train and test models that differ in one thing, side by side',
 }
 
 # Which extra brings a package that only some commands need.

@@ -19,7 +19,7 @@ class DataSection(Section):
 
     Attributes:
         path: data set, relative to the training file.
-        split: of the data set; None: all of it.
+        split: of the data set, of synthetic ones also with a rig ('train/car_6'); None: all.
         weight: how often it is drawn from, relative to its number of clips.
         scenes: at most so many, evenly spread; None: all.
         sweeps: of nuScenes tables: images between key frames are taken, too; without them its
@@ -88,6 +88,8 @@ class LossSection(Section):
     """What is learned for.
 
     Attributes:
+        frames: of a clip that are learned from: 'all', or only the 'last', for networks that see
+            the past again with every frame instead of remembering it.
         pos_weight: how many times a cell counts in which a layer or a road user is.
         depth: whether depth is supervised where the data knows it.
         hop: whether the objects of the past are guessed as well (`HistoricalObjects`); only in
@@ -96,6 +98,7 @@ class LossSection(Section):
             only in training.
     """
 
+    frames: Literal['all', 'last'] = 'all'
     pos_weight: Positive = 2.0
     depth: bool = True
     hop: bool = False

@@ -102,16 +102,25 @@ def drive_scenes(path: Path, split: str | None) -> Sequence[Scene] | None:
 
     This is the entry point of the group 'bev_perception.datasets'.
 
+    Args:
+        path: of the data set, or of the file.
+        split: 'train', 'val' or 'test', or with a rig: 'test/truck_5'; None: all drives.
+
     Raises:
-        DatasetError: the data set is not complete, a split does not exist or has no drive.
+        DatasetError: the data set is not complete, a split or a rig does not exist or has no
+            drive.
     """
     if path.is_file():
         return _one_drive(path, split) if path.suffix == '.zip' else None
     if not (path / DRIVES).is_dir() or not any((path / n).is_file() for n in (HEADER, MANIFEST)):
         return None
-    if split is not None and split not in SPLITS:
-        raise DatasetError(f"{path}: has no split '{split}'; there is {', '.join(SPLITS)}")
-    drives = load_dataset(path).drives(cast(Split | None, split))
+    name, _, rig = (split or '').partition('/')
+    if split is not None and name not in SPLITS:
+        raise DatasetError(f"{path}: has no split '{name}'; there is {', '.join(SPLITS)}")
+    dataset = load_dataset(path)
+    if rig and rig not in dataset.rigs():
+        raise DatasetError(f"{path}: has no rig '{rig}'; there is {', '.join(dataset.rigs())}")
+    drives = dataset.drives(cast(Split, name) if name else None, rig or None)
     if not drives:
         raise DatasetError(f"{path}: has no drive in split '{split}'")
     return [DriveScene(drive.stem, drive) for drive in drives]

@@ -135,13 +135,22 @@ class Dataset:
     root: Path
     manifest: Manifest
 
-    def drives(self, split: Split | None = None) -> list[Path]:
-        """Returns the drive files of a split, or all, in the order of the manifest."""
+    def drives(self, split: Split | None = None, rig: str | None = None) -> list[Path]:
+        """Returns the drive files of a split and of a rig, in the order of the manifest.
+
+        Args:
+            split: None: all.
+            rig: name; None: all.
+        """
         return [
             drive_path(self.root, entry.name)
             for entry in self.manifest.drives
-            if split is None or entry.split == split
+            if split in (None, entry.split) and rig in (None, entry.rig)
         ]
+
+    def rigs(self) -> list[str]:
+        """Returns the names of the rigs of the drives."""
+        return list(dict.fromkeys(entry.rig for entry in self.manifest.drives))
 
     def verify(self) -> None:
         """Reads every file and compares it with the manifest.

@@ -98,12 +98,20 @@ def measure_cpu(config: TrainConfig) -> CpuNeeds:
     """Returns what a training takes on a CPU, measured in processes of their own."""
     peaks, workers = [], []
     for batch in _TRIED:
-        with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
-            before, peak = pool.submit(_peak_bytes, config, batch).result()
+        before, peak = peak_bytes(config, batch)
         peaks.append(peak)
         workers.append(before)
     per_clip = max(1, (peaks[1] - peaks[0]) // (_TRIED[1] - _TRIED[0]))
     return CpuNeeds(max(0, peaks[0] - _TRIED[0] * per_clip), per_clip, max(workers))
+
+
+def peak_bytes(config: TrainConfig, batch: int) -> tuple[int, int]:
+    """Returns the memory of a CPU training's process with data alone, and at most.
+
+    Measured in a process of its own, which does two steps.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+        return pool.submit(_peak_bytes, config, batch).result()
 
 
 def available_bytes() -> int:
@@ -140,7 +148,7 @@ def do_steps(config: TrainConfig, clip: Clip, batch: int, device: torch.device) 
     clips = Batch(Clip.collate([clip] * batch).to(device))
     for step in range(1, _STEPS + 1):
         optimiser.zero_grad()
-        with _precision(config, device):
+        with precision_of(config, device):
             loss = training.training_step(clips, 0)['loss']
         loss.backward()
         optimiser.step()
@@ -163,7 +171,8 @@ def clips_of(config: TrainConfig) -> Clip:
     return a_large_clip(training_sources(config, model.config))
 
 
-def _precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
+def precision_of(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
+    """Returns the context in which a training computes."""
     kind = _MIXED.get(config.run.precision)
     return nullcontext() if kind is None else torch.autocast(device.type, kind)
 

@@ -54,7 +54,8 @@ class ClipTraining(pl.LightningModule):
             return {'loss': self.weights.nothing(), 'losses': {}}
         with attention_for_training(self.device):
             results = run_clip(self.model, batch.clip, self.config.loss.pos_weight)
-        losses = mean_losses(results)
+        learned = results[-1:] if self.config.loss.frames == 'last' else results
+        losses = mean_losses(learned)
         if not self.config.loss.depth:
             losses.pop('depth', None)
         for task in self.auxiliary.values():

@@ -1,0 +1,1 @@
+"""Several models trained alike, tested alike, side by side."""
