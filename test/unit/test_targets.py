@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def road_users() -> ObjectLabels:
 
 
 class HandMade:
-    """Cameras see x < 8; a wall stands along y = 7."""
+    """Cameras see x < 8; a wall stands along y = 7; nobody has been at x < -8."""
 
     def objects(self, times_s: tuple[float, ...]) -> ObjectLabels:
         users = road_users()
@@ -57,11 +58,14 @@ class HandMade:
         yaw = np.repeat(users.path_yaw_rad[:1], len(rows), axis=0)
         return ObjectLabels(**{**users.__dict__, 'path_m': path, 'path_yaw_rad': yaw})
 
-    def layer(self, name: str, grid: BevGrid) -> NDArray[np.bool_] | None:
-        return None if name == 'crossing' else grid.cell_centers()[..., 1] < 3.0
+    def layer(self, name: str, grid: BevGrid) -> NDArray[np.int8] | None:
+        x, y = np.moveaxis(grid.cell_centers(), -1, 0)
+        found = np.where(x < -8.0, -1, y < 3.0).astype(np.int8)
+        return None if name == 'crossing' else found
 
-    def obstacles(self, grid: BevGrid) -> NDArray[np.bool_]:
-        return np.abs(grid.cell_centers()[..., 1] - 7.0) < 0.5
+    def obstacles(self, grid: BevGrid) -> NDArray[np.int8] | None:
+        x, y = np.moveaxis(grid.cell_centers(), -1, 0)
+        return np.where(x < -8.0, -1, np.abs(y - 7.0) < 0.5).astype(np.int8)
 
     def observed(self, grid: BevGrid) -> NDArray[np.bool_]:
         return grid.cell_centers()[..., 0] < 8.0
@@ -81,16 +85,19 @@ def test_occupancy_by_hand() -> None:
     assert at(target, 7.2, 2.0) == 0  # 20 cm ahead of it
     assert at(target, 0.2, 7.0) == 1  # the wall
     assert at(target, 9.0, 0.0) == -1  # nobody looks there
+    assert at(target, -9.0, 0.0) == -1 and at(target, -9.0, 7.0) == -1  # nor knows it
     assert at(target, 12.0, -4.0) == -1  # a car that nobody sees is no mistake either way
     # The dog lies on the corner of four cells.
-    assert (target == 1).sum() == 8 * 4 + 1 + 4 + (HandMade().obstacles(GRID)).sum()
+    wall = HandMade().obstacles(GRID)
+    assert wall is not None and (target == 1).sum() == 8 * 4 + 1 + 4 + (wall == 1).sum()
 
 
-def test_free_ground_is_not_known_where_walls_are_not() -> None:
+def test_without_free_ground_nothing_is_known() -> None:
+    """Else all that is told would be that everything is occupied."""
     labels = HandMade()
     labels.obstacles = lambda grid: None  # type: ignore[method-assign,assignment,return-value]
     target = occupancy_target(labels, road_users(), GRID)
-    assert (target == 0).sum() == 0 and at(target, 5.0, 2.0) == 1
+    assert target.dtype == np.int8 and (target == -1).all()
 
 
 def test_semantics_by_hand() -> None:
@@ -98,6 +105,12 @@ def test_semantics_by_hand() -> None:
     assert at(target[0], 0.0, 0.0) == 1 and at(target[0], 0.0, 4.0) == 0
     assert at(target[0], 9.0, 0.0) == -1
     assert (target[1] == -1).all()
+    # What the data set does not know does not count as absent, though cameras look there.
+    assert (target[0][GRID.cell_centers()[..., 0] < -8.0] == -1).all()
+    # Not even under a road user that a camera shows.
+    users = road_users()
+    moved = dataclasses.replace(users, center_m=users.center_m - [14.0, 0.0, 0.0])
+    assert at(semantic_target(HandMade(), moved, GRID, ('drivable',))[0], -9.0, 2.0) == -1
 
 
 def test_objects_decode_to_what_they_were() -> None:

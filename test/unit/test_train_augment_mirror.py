@@ -66,11 +66,11 @@ class SeenInMirror:
             path_yaw_rad=-one.path_yaw_rad,
         )
 
-    def layer(self, name: str, grid: BevGrid) -> NDArray[np.bool_] | None:
+    def layer(self, name: str, grid: BevGrid) -> NDArray[np.int8] | None:
         found = self._labels.layer(name, grid)
         return None if found is None else found[::-1]
 
-    def obstacles(self, grid: BevGrid) -> NDArray[np.bool_] | None:
+    def obstacles(self, grid: BevGrid) -> NDArray[np.int8] | None:
         found = self._labels.obstacles(grid)
         return None if found is None else found[::-1]
 

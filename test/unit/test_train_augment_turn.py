@@ -133,7 +133,7 @@ def test_any_turn_of_what_stands(walled: Drive) -> None:
     straight = DriveFrame(walled, FRAME, PIXELS).obstacles(fine)
     turned = DriveFrame(walled, FRAME, PIXELS, turn_rad).obstacles(GRID)
     cos, sin = np.cos(turn_rad), np.sin(turn_rad)
-    x, y = fine.cell_centers()[straight].T
+    x, y = fine.cell_centers()[straight == 1].T
     points = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
     wanted = np.zeros(GRID.shape, bool)
     iy, ix, inside = GRID.to_cell(points[:, 0], points[:, 1])

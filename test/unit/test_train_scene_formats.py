@@ -16,6 +16,8 @@ What the formats do not tell alike, and what follows from it:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -27,9 +29,13 @@ from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.data.scene_lidar import read_lidar_scans
 from bev_trainer.data.scene_source import SceneSource
 from bev_trainer.targets.frame import FrameTargets
+from bev_trainer.training.calibrate import calibrate
+from bev_trainer.training.clip_step import mean_losses, run_clip
+from bev_trainer.training.pictures import true_frame
 from support.train_scenes import Formats, arrays, scenes_at, short_config, written
 
 from bev_perception.evaluation.scenes.nuscenes.tables import find_version
+from bev_perception.model.bev_model import BevModel
 
 CONFIG = short_config()
 SECTION = ClipSection(min_pixels=1)
@@ -150,8 +156,37 @@ def test_nuscenes_tables_of_a_drive(formats: Formats) -> None:
         ours, theirs = targets_of(one), targets_of(other)
         assert ours.semantics is not None and theirs.semantics is not None
         assert bool((ours.semantics[:, :4] == -1).all())  # nothing is known of the ground
-        # No walls: free ground is not told from them.
-        assert ours.occupancy is not None and not bool((ours.occupancy == 0).any())
+        assert ours.occupancy is not None and theirs.occupancy is not None
+        # What is free and what stands is told by the lidar, if roughly and not everywhere.
+        free, stands = ((ours.occupancy == value)[0, 0] for value in (0, 1))
+        assert int(free.sum()) > 400 and int(stands.sum()) > 20
+        assert float((theirs.occupancy[0, 0][free] == 1).float().mean()) < 0.02
+        assert float((theirs.occupancy[0, 0][stands] == 0).float().mean()) < 0.1
+
+
+def test_of_boxes_alone_no_occupancy_is_learned(formats: Formats) -> None:
+    """Without lidar nothing is known of free ground: not even road users count."""
+    clip = SceneSource(scenes_at(formats.nuscenes), CONFIG, ANY).clip(0, None)
+    for frame in clip.frames:
+        targets = targets_of(frame)
+        assert targets.occupancy is not None and bool((targets.occupancy == -1).all())
+        assert targets.semantics is not None and bool((targets.semantics == 1).any())
+    # With others that know it, it is a target; alone it is none.
+    wanted = drive_source(formats).clip(0, None)
+    alone, mixed = (targets_of(Clip.collate([clip, other]).frames[0]) for other in (clip, wanted))
+    assert alone.occupancy is None and alone.semantics is not None and alone.depth_bin is None
+    assert mixed.occupancy is not None and mixed.occupancy.shape[0] == 2
+    model = BevModel(CONFIG)
+    losses = mean_losses(run_clip(model, Clip.collate([clip])))
+    assert 'occupancy' not in losses and 'depth' not in losses and 'semantics' in losses
+    # Its probabilities are calibrated where something is known, and it is drawn.
+    (maps, _) = calibrate(model, [Clip.collate([clip])])
+    calibration: Any = model.heads.get_submodule('occupancy').calibration
+    assert maps.name == 'occupancy' and maps.after < maps.before
+    assert float(calibration.bias[0]) == 0.0 and bool((calibration.bias != 0.0).any())
+    truth = true_frame(CONFIG, alone)
+    assert truth.occupancy is not None and truth.occupancy.max() < 0.01
+    assert truth.semantics is not None and truth.semantics.max() > 0.9
 
 
 def test_nuscenes_says_the_same_of_those_whom_both_call_visible(formats: Formats) -> None:

@@ -165,9 +165,9 @@ def test_layers_by_their_other_names() -> None:
     cells = np.random.default_rng(0).integers(-1, 2, GRID.shape)
     frame = frame_of(scene({'ped_crossing': layer(cells), 'Drivable Area': layer(-cells)}))
     found = frame.layer('crossing', GRID)
-    assert found is not None and found.dtype == np.bool_
-    np.testing.assert_array_equal(found, cells == 1)
-    np.testing.assert_array_equal(frame.layer('drivable', GRID), cells == -1)
+    assert found is not None and found.dtype == np.int8
+    np.testing.assert_array_equal(found, cells)
+    np.testing.assert_array_equal(frame.layer('drivable', GRID), -cells)
     assert frame.layer('sidewalk', GRID) is None
 
 
@@ -217,7 +217,7 @@ def test_obstacles_are_what_stands_and_is_no_road_user() -> None:
     frame = frame_of(scene({'occupancy': layer(cells)}))
     found = frame.obstacles(GRID)
     assert found is not None and (wall & users).any()
-    np.testing.assert_array_equal(found, (cells == 1) & ~users)
+    np.testing.assert_array_equal(found, np.where(users & (cells == 1), 0, cells))
     assert frame_of(truth).obstacles(GRID) is None
     target = occupancy_target(frame, frame.objects((0.0,)), GRID)
     hidden = object_mask(objects.selected([2]), GRID)
@@ -236,15 +236,15 @@ def test_maps_are_looked_up_at_the_place_of_each_cell(
     frame = frame_of(truth, LabelPlace(0, 0, S, moved), layers=('drivable',), turn_rad=turn_rad)
     turned_T_truth = pose_from_yaw(0, 0, 0, turn_rad) @ (np.eye(4) if moved is None else moved)
     truth_T_turned = np.linalg.inv(turned_T_truth)
-    expected = np.zeros((2, *GRID.shape), bool)
+    expected = np.full(GRID.shape, -1)  # beyond the map nothing is known
     for iy, ix in np.ndindex(*GRID.shape):
         center = np.array([*GRID.cell_centers()[iy, ix], 0.0, 1.0])
         x, y = (truth_T_turned @ center)[:2]
         column, row = int((x + 7.0) // 0.4), int((y + 9.0) // 0.4)
         if 0 <= column < 50 and 0 <= row < 45:
-            expected[:, iy, ix] = cells[row, column] == 1, cells[row, column] >= 0
-    np.testing.assert_array_equal(frame.layer('drivable', GRID), expected[0])
-    np.testing.assert_array_equal(frame.observed(GRID), expected[1])
+            expected[iy, ix] = cells[row, column]
+    np.testing.assert_array_equal(frame.layer('drivable', GRID), expected)
+    np.testing.assert_array_equal(frame.observed(GRID), expected >= 0)
 
 
 # What is seen.

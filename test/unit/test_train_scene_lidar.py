@@ -12,9 +12,15 @@ from bev_trainer.data.scene_bag import index_bag
 from bev_trainer.data.scene_clips import Asked, SceneRecording
 from bev_trainer.data.scene_clouds import POINT_CLOUD, cloud_points
 from bev_trainer.data.scene_labels import Sight
-from bev_trainer.data.scene_lidar import LidarScan, projected_depth, read_lidar_scans
+from bev_trainer.data.scene_lidar import (
+    LidarPoints,
+    LidarScan,
+    projected_depth,
+    read_lidar_scans,
+)
 from bev_trainer.data.scene_nuscenes import index_nuscenes
 from bev_trainer.data.scene_places import LabelPlace
+from bev_trainer.data.scene_reader import SceneReader
 from bev_trainer.data.scene_source import SceneSource
 from bev_trainer.data.scene_table import frame_table
 from bev_trainer.dataset.bag.messages import header_message, transform_message, transforms_message
@@ -45,6 +51,13 @@ S = 1_000_000_000
 @pytest.fixture(scope='module')
 def formats(tmp_path_factory: pytest.TempPathFactory) -> Formats:
     return written(tmp_path_factory.mktemp('formats'))
+
+
+def points_of(reader: SceneReader, frame: int) -> np.ndarray:
+    """Of the one lidar that there is."""
+    (scan,) = reader.scans(frame)
+    assert scan.points_m.dtype == np.float32
+    return scan.points_m
 
 
 # Projection.
@@ -93,8 +106,8 @@ def test_scans_of_tables(formats: Formats) -> None:
     with Drive(formats.drive) as drive:
         for frame, number in ((0, 0), (5, 1)):
             expected, _ = DriveScan(drive).measure(frame, np.zeros(0, np.uint16))
-            np.testing.assert_array_equal(reader.points(number), expected[:, :3])
-    assert reader.points(2) is None
+            np.testing.assert_array_equal(points_of(reader, number), expected[:, :3])
+    assert reader.scans(2) == ()
 
 
 def test_broken_scans(tmp_path: Path) -> None:
@@ -105,7 +118,8 @@ def test_broken_scans(tmp_path: Path) -> None:
     numbers = np.arange(20, dtype='<f4')
     numbers[5] = np.nan
     (tmp_path / 'scan.bin').write_bytes(numbers.tobytes())
-    found = scan.read(tmp_path)
+    np.testing.assert_array_equal(scan.read(tmp_path).origin_m, MOUNT[:3, 3])
+    found = scan.read(tmp_path).points_m
     assert found.shape == (3, 3) and found.dtype == np.float32
     np.testing.assert_allclose(found[0], transform(MOUNT, [0.0, 1.0, 2.0]), rtol=1e-6)
     (tmp_path / 'scan.bin').write_bytes(numbers.tobytes()[:-4])
@@ -144,8 +158,8 @@ class OneFrame:
         sample = CameraSample('c', CameraState.USED, '', S + S // 5, None, self.camera)
         self.table, _ = frame_table([FrameSet(S, 'base_link', (sample,), odom_T_base=np.eye(4))])
 
-    def points(self, frame: int) -> np.ndarray:
-        return self.cloud
+    def scans(self, frame: int) -> tuple[LidarPoints, ...]:
+        return LidarPoints(np.zeros(3), self.cloud[:1]), LidarPoints(np.ones(3), self.cloud[1:])
 
 
 def test_the_way_until_a_camera_fires_is_taken_out() -> None:
@@ -261,11 +275,10 @@ def test_clouds_of_a_recording_are_the_scans_of_the_tables(
     with Drive(formats.drive) as drive:
         for frame in (0, 5, 10):
             expected, _ = DriveScan(drive).measure(frame, np.zeros(0, np.uint16))
-            found = indexed.reader.points(frame)
-            assert found is not None and found.dtype == np.float32
+            found = points_of(indexed.reader, frame)
             np.testing.assert_allclose(found, expected[:, :3], atol=1e-4)
-    assert indexed.reader.points(2) is None  # 200 ms away
-    assert index_bag(scene).reader.points(0) is None  # nobody asked for it
+    assert indexed.reader.scans(2) == ()  # 200 ms away
+    assert index_bag(scene).reader.scans(0) == ()  # nobody asked for it
     config = short_config()
     clip = SceneSource([scene], config, ClipSection()).clip(0, None)
     version = find_version(formats.nuscenes)
@@ -291,13 +304,15 @@ def test_the_way_since_a_cloud_is_taken_out(formats: Formats, tmp_path: Path) ->
     with Drive(formats.drive) as drive:
         for frame in (0, 5):
             expected, _ = DriveScan(drive).measure(frame, np.zeros(0, np.uint16))
-            found = reader.points(frame)
-            assert found is not None
+            found = points_of(reader, frame)
             np.testing.assert_allclose(found, expected[:, :3], atol=0.01)
+            # The lidar itself is 24 cm on its way by then.
+            (scan,) = reader.scans(frame)
+            away = scan.origin_m - MOUNT[:3, 3]
+            assert np.linalg.norm(away) == pytest.approx(0.24, abs=0.01) and away[0] > 0.2
         # When the drive is over nobody knows its way.
         last, _ = DriveScan(drive).measure(10, np.zeros(0, np.uint16))
-    found = reader.points(10)
-    assert found is not None
+    found = points_of(reader, 10)
     away = np.linalg.norm(found - last[:, :3], axis=-1)
     assert np.median(away) == pytest.approx(0.24, abs=0.1)
 
@@ -308,7 +323,7 @@ def test_a_lidar_of_which_it_is_not_known_where_it_is(formats: Formats, tmp_path
     indexed = index_bag(scene, lidar=True)
     (problem,) = indexed.problems
     assert problem.startswith(f"{LIDAR} is left out: frames 'base_link' and 'lidar'")
-    assert indexed.reader.points(0) is None
+    assert indexed.reader.scans(0) == ()
 
 
 def test_type() -> None:

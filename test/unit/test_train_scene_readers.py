@@ -197,7 +197,7 @@ def test_nuscenes(formats: Formats, sweeps: bool) -> None:
     reader = pickle.loads(pickle.dumps(indexed.reader))
     assert_table(reader, expected)
     assert_images(reader, expected, [n % len(expected) for n in SHUFFLED])
-    assert reader.points(0) is None
+    assert reader.scans(0) == ()
     reader.close()
     assert_table(reader, expected)
     assert reader.place(1, 0).startswith(
@@ -272,7 +272,7 @@ def test_whatever_else_is_read_on_from_where_it_is() -> None:
     assert error.value.state is CameraState.LATE
     again = pickle.loads(pickle.dumps(reader))
     assert again.image(3, 0).data.tolist() == [3] * 3
-    assert reader.place(3, 1) == "made: camera 'b' at 307 ns" and reader.points(3) is None
+    assert reader.place(3, 1) == "made: camera 'b' at 307 ns" and reader.scans(3) == ()
 
 
 def test_a_scene_that_has_changed_meanwhile() -> None:

@@ -87,8 +87,8 @@ class DriveFrame:
                 'now or on its way is not a number'
             )
 
-    def layer(self, name: str, grid: BevGrid) -> NDArray[np.bool_] | None:
-        """Returns bool [Y, X] where a semantic layer is; None if there is none of that name."""
+    def layer(self, name: str, grid: BevGrid) -> NDArray[np.int8] | None:
+        """Returns int8 [Y, X]: 1 where a semantic layer is, else 0; None if there is none."""
         if name not in BEV_LAYERS and name not in UNIONS:
             return None
         if grid not in self._semantic:
@@ -98,12 +98,12 @@ class DriveFrame:
                 boxes = boxes.transformed(turn_pose(self._turn_rad))
             world_T_base = turned_ego(drive.world_T_base[frame], self._turn_rad)
             self._semantic[grid] = semantic_bev(drive.ground, world_T_base, boxes, grid)
-        return np.asarray(layers_of(self._semantic[grid], (name,))[0], np.bool_)
+        return layers_of(self._semantic[grid], (name,))[0].astype(np.int8)
 
-    def obstacles(self, grid: BevGrid) -> NDArray[np.bool_]:
-        """Returns bool [Y, X] where a camera shows a house, a plant, a pole or the like."""
+    def obstacles(self, grid: BevGrid) -> NDArray[np.int8]:
+        """Returns int8 [Y, X]: 1 where a camera shows a house, a plant or the like, else 0."""
         drive, frame = self._drive, self._frame
-        found = np.zeros(grid.shape, np.bool_)
+        found = np.zeros(grid.shape, np.int8)
         motions = turn_pose(self._turn_rad) @ drive.base_T_camera_base(frame)
         for index in np.flatnonzero(self._cameras).tolist():
             camera = drive.cameras[index]
@@ -115,7 +115,7 @@ class DriveFrame:
             low, high = _OBSTACLE_Z_M
             points = points[(points[:, 2] > low) & (points[:, 2] < high)]
             iy, ix, inside = grid.to_cell(points[:, 0], points[:, 1])
-            found[iy[inside], ix[inside]] = True
+            found[iy[inside], ix[inside]] = 1
         return found
 
     def observed(self, grid: BevGrid) -> NDArray[np.bool_]:

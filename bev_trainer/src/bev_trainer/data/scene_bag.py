@@ -30,6 +30,7 @@ from bev_perception.inputs.state import CameraState
 from bev_perception.replay.bag_reader import BagMessage, BagReader
 from bev_perception.replay.topic_types import COMPRESSED_IMAGE, IMAGE
 from bev_trainer.data.scene_clouds import CloudTopic, cloud_points, index_clouds
+from bev_trainer.data.scene_lidar import LidarPoints
 from bev_trainer.data.scene_reader import Indexed, missing
 from bev_trainer.data.scene_table import FrameTable, frame_table
 
@@ -145,15 +146,16 @@ class BagByFrame:
             stamp_ns = int(self.table.stamps_ns[frame])
         return f'{self.path}: {topic} at {stamp_ns} ns'
 
-    def points(self, frame: int) -> NDArray[np.float32] | None:
-        """Returns lidar points [n, 3] in the base frame of a frame set; None if none are near."""
-        stamp_ns = int(self.table.stamps_ns[frame])
-        found = [
-            transform(self._motion(int(cloud.stamps_ns[index]), frame), self._cloud(cloud, index))
-            for cloud in self._clouds
-            if (index := cloud.nearest(stamp_ns, _CLOUD_REACH_NS)) is not None
-        ]
-        return np.concatenate(found).astype(np.float32) if found else None
+    def scans(self, frame: int) -> tuple[LidarPoints, ...]:
+        """Returns what lidars near a frame set in time have measured, in its base frame."""
+        stamp_ns, found = int(self.table.stamps_ns[frame]), []
+        for cloud in self._clouds:
+            index = cloud.nearest(stamp_ns, _CLOUD_REACH_NS)
+            if index is not None:
+                motion = self._motion(int(cloud.stamps_ns[index]), frame)
+                points = transform(motion, self._cloud(cloud, index)).astype(np.float32)
+                found.append(LidarPoints((motion @ cloud.base_T_lidar)[:3, 3], points))
+        return tuple(found)
 
     def close(self) -> None:
         """Closes the file."""

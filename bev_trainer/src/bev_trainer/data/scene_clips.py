@@ -16,7 +16,7 @@ from bev_perception.inputs.image import CameraImage
 from bev_perception.inputs.state import CameraState
 from bev_trainer.data.clip import LostPart
 from bev_trainer.data.scene_labels import SceneFrame, Sight
-from bev_trainer.data.scene_lidar import projected_depth
+from bev_trainer.data.scene_lidar import LidarPoints, projected_depth
 from bev_trainer.data.scene_places import LabelPlace
 from bev_trainer.data.scene_reader import SceneReader
 from bev_trainer.data.scene_view import RigView
@@ -69,7 +69,7 @@ class SceneRecording:
         self._places = {place.frame: place for place in places}
         self._numbers, self._views, self._length = numbers, views, len(frames)
         self.lost: list[LostPart] = []
-        self._clouds: dict[int, NDArray[np.float32] | None] = {}
+        self._scanned: dict[int, tuple[LidarPoints, ...]] = {}
         self._cameras = tuple(
             self._calibrated(frames, camera) for camera in range(len(self._table.names))
         )
@@ -122,6 +122,7 @@ class SceneRecording:
             turn_rad,
             cameras,
             lambda camera: self._depth(frame, camera, self._cameras[camera]),
+            lambda: self._scans(frame),
         )
 
     def unusable(self, camera: int, frame: int | None, reason: str) -> None:
@@ -148,22 +149,23 @@ class SceneRecording:
         return self._views[key]
 
     def _depth(self, frame: int, camera: int, target: Camera | None) -> NDArray[np.float32] | None:
-        points = None if target is None else self._points(frame)
-        if points is None or target is None:
+        scans = () if target is None else self._scans(frame)
+        if not scans or target is None:
             return None
+        points = np.concatenate([scan.points_m for scan in scans])
         return projected_depth(points, target, self._moved(frame, camera))
 
-    def _points(self, frame: int) -> NDArray[np.float32] | None:
-        if frame not in self._clouds:
-            self._clouds[frame] = None
+    def _scans(self, frame: int) -> tuple[LidarPoints, ...]:
+        if frame not in self._scanned:
+            self._scanned[frame] = ()
             try:
-                self._clouds[frame] = self._reader.points(frame)
+                self._scanned[frame] = self._reader.scans(frame)
             except BevError as error:
                 reason = str(error).removeprefix(f'{self._reader.path}: ')
                 sensor = f'{self._reader.path}: lidar'
                 place = f'{sensor} at {self._stamps_ns[frame]} ns'
                 self.lost.append(LostPart('lidar scan', sensor, place, reason))
-        return self._clouds[frame]
+        return self._scanned[frame]
 
     def _moved(self, frame: int, camera: int) -> Matrix | None:
         """Returns [4, 4] from the base frame when a camera fires to that of the frame."""

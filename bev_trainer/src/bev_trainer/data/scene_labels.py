@@ -19,9 +19,12 @@ from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.pose import invert
 from bev_perception.units import NS_PER_S
 from bev_trainer.augment.turn import turn_pose, turned_lookup, turned_objects
+from bev_trainer.data.scene_ground import lidar_ground
+from bev_trainer.data.scene_lidar import LidarPoints
 from bev_trainer.data.scene_places import LabelPlace
 from bev_trainer.data.scene_view import RigView
 from bev_trainer.targets.labels import ObjectLabels
+from bev_trainer.targets.occupancy import UNKNOWN
 
 BoolArray = NDArray[np.bool_]
 DepthOf = Callable[[int], NDArray[np.float32] | None]
@@ -49,7 +52,9 @@ class SceneFrame:
     Maps come from the source's layers, layers of what can move from its road users where it knows
     those. What the cameras see is where the layers that a model has are known; without layers,
     and where they are known everywhere, it is what lies in the cameras' pictures. The pictures
-    also count when not all cameras take part, since the source tells of all together.
+    also count when not all cameras take part, since the source tells of all together. What is
+    free and what stands comes from the source's occupancy, without one from its lidars
+    (`lidar_ground`); with neither nothing is known of it.
 
     Args:
         truth: of the scene.
@@ -61,6 +66,7 @@ class SceneFrame:
         turn_rad: the base frame is turned by so much, see `bev_trainer.augment.turn`.
         cameras: bool [N], whose view counts; None: that of all.
         depth: returns [H, W] depth of a camera's pixels; None: not known at all.
+        scans: returns what lidars have measured, in the base frame; None: there are none.
     """
 
     def __init__(
@@ -74,11 +80,12 @@ class SceneFrame:
         turn_rad: float = 0.0,
         cameras: BoolArray | None = None,
         depth: DepthOf | None = None,
+        scans: Callable[[], Sequence[LidarPoints]] | None = None,
     ) -> None:
         self._scene, self._place, self._frame = truth, place, truth.frames[place.truth]
         self._view, self._model_layers, self._sight = view, tuple(layers), sight or Sight()
         self._numbers = track_numbers(truth) if numbers is None else numbers
-        self._turn_rad, self._depth = turn_rad, depth
+        self._turn_rad, self._depth, self._scans = turn_rad, depth, scans
         count = len(view.cameras)
         self._cameras = np.ones(count, np.bool_) if cameras is None else cameras
 
@@ -104,29 +111,38 @@ class SceneFrame:
         )
         return turned_objects(labels, self._turn_rad)
 
-    def layer(self, name: str, grid: BevGrid) -> BoolArray | None:
-        """Returns bool [Y, X] where a semantic layer is; None if the source does not know it."""
+    def layer(self, name: str, grid: BevGrid) -> NDArray[np.int8] | None:
+        """Returns int8 [Y, X] where a semantic layer is; see `FrameLabels`."""
         members = layer_classes(name, self._model_layers)
         if members is not None and self._frame.objects is not None:
             kinds = [common_class(kind) in members for kind in self._everybody.class_name]
             users = self._everybody.selected(np.array(kinds, np.bool_))
-            return object_mask(users.transformed(turn_pose(self._turn_rad)), grid)
+            return object_mask(users.transformed(turn_pose(self._turn_rad)), grid).astype(np.int8)
         source = source_layer(name, tuple(self._frame.layers))
         if source is None:
             return None
         layer = self._frame.layers[source]
-        return self._looked_up(layer.cells == 1, layer.grid, grid)
+        return self._told(layer.cells, layer.grid, grid)
 
-    def obstacles(self, grid: BevGrid) -> BoolArray | None:
-        """Returns bool [Y, X] where something else than a road user stands; None if not known."""
+    def obstacles(self, grid: BevGrid) -> NDArray[np.int8] | None:
+        """Returns int8 [Y, X] where something else than a road user stands; see `FrameLabels`.
+
+        What lidars tell is left out where no camera looks.
+        """
         source = source_layer(OCCUPANCY, tuple(self._frame.layers))
         if source is None:
-            return None
+            scans = () if self._scans is None else self._scans()
+            if not scans:
+                return None
+            found = lidar_ground([scan.turned(self._turn_rad) for scan in scans], grid)
+            found[~self._view.cells(grid, self._turn_rad, self._cameras)] = UNKNOWN
+            return found
         layer = self._frame.layers[source]
-        stands = layer.cells == 1
+        cells = layer.cells
         if self._frame.objects is not None:
-            stands = stands & ~object_mask(self._frame.objects, layer.grid)
-        return self._looked_up(stands, layer.grid, grid)
+            users = object_mask(self._frame.objects, layer.grid)
+            cells = np.where(users & (cells == 1), 0, cells)
+        return self._told(cells, layer.grid, grid)
 
     def observed(self, grid: BevGrid) -> BoolArray:
         """Returns bool [Y, X] which cells some camera sees, as far as is known."""
@@ -204,6 +220,11 @@ class SceneFrame:
         pairs = [(row, place[t]) for row, t in enumerate(now.track) if t in place]
         mine, theirs = np.array(pairs, np.int64).reshape(-1, 2).T
         return mine, later, theirs
+
+    def _told(self, cells: NDArray[np.int8], source: BevGrid, target: BevGrid) -> NDArray[np.int8]:
+        """Returns 1, 0 or -1 as the truth's cells, -1 beyond them."""
+        above = self._looked_up(cells.astype(np.int8) - np.int8(UNKNOWN), source, target)
+        return np.asarray(above + np.int8(UNKNOWN), np.int8)
 
     def _looked_up(self, values: NDArray[Any], source: BevGrid, target: BevGrid) -> NDArray[Any]:
         """Returns values of the truth's cells at the centres of a grid of the turned frame."""

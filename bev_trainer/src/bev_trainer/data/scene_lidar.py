@@ -13,10 +13,32 @@ from bev_perception.evaluation.scenes.nuscenes.rows import rows
 from bev_perception.evaluation.scenes.nuscenes.tables import Version
 from bev_perception.geometry.camera import Camera
 from bev_perception.geometry.pose import Matrix, invert, transform
+from bev_trainer.augment.turn import turn_pose
 from bev_trainer.errors import DatasetError
 
 _COLUMNS = 5  # x, y, z, intensity, ring
 _NEAREST_M = 1.0  # nearer points are of the vehicle itself
+
+
+@dataclass(frozen=True, eq=False)
+class LidarPoints:
+    """What a lidar has measured.
+
+    Attributes:
+        origin_m: [3] where it was, in the base frame of a reference instant.
+        points_m: float32 [n, 3] what it hit, likewise.
+    """
+
+    origin_m: NDArray[np.float64]
+    points_m: NDArray[np.float32]
+
+    def turned(self, turn_rad: float) -> LidarPoints:
+        """Returns the same in the turned base frame, see `bev_trainer.augment.turn`."""
+        if turn_rad == 0.0:
+            return self
+        turned_T_base = turn_pose(turn_rad)
+        points = transform(turned_T_base, self.points_m).astype(np.float32)
+        return LidarPoints(transform(turned_T_base, self.origin_m), points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +53,8 @@ class LidarScan:
     filename: str
     base_T_lidar: Matrix
 
-    def read(self, root: Path) -> NDArray[np.float32]:
-        """Returns float32 [n, 3] points in the base frame at the instant of the scan.
+    def read(self, root: Path) -> LidarPoints:
+        """Returns the points in the base frame at the instant of the scan.
 
         Raises:
             DatasetError: there is no such file, or it is no scan.
@@ -46,7 +68,8 @@ class LidarScan:
             raise DatasetError(f'{path}: is cut off: no whole number of points of 5 numbers')
         points = content.reshape(-1, _COLUMNS)[:, :3]
         points = points[np.isfinite(points).all(axis=-1)]
-        return transform(self.base_T_lidar, points).astype(np.float32)
+        points = transform(self.base_T_lidar, points).astype(np.float32)
+        return LidarPoints(self.base_T_lidar[:3, 3], points)
 
 
 def read_lidar_scans(version: Version, samples: Collection[str]) -> dict[str, LidarScan]:

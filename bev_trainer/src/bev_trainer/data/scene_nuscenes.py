@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bev_perception.errors import ImageError
 from bev_perception.evaluation.scenes.nuscenes.frame_sets import frame_sets
@@ -20,7 +19,7 @@ from bev_perception.evaluation.truth.scene_truth import SceneTruth
 from bev_perception.frame import CameraSample, FrameSet
 from bev_perception.inputs.image import CameraImage
 from bev_perception.inputs.state import CameraState
-from bev_trainer.data.scene_lidar import LidarScan
+from bev_trainer.data.scene_lidar import LidarPoints, LidarScan
 from bev_trainer.data.scene_reader import Indexed, missing
 from bev_trainer.data.scene_table import FrameTable, frame_table
 
@@ -75,10 +74,10 @@ class NuScenesByFrame:
         stamp_ns = int(self.table.stamps_ns[frame])
         return f'{self.path}: {self.table.names[camera]} at {stamp_ns} ns'
 
-    def points(self, frame: int) -> NDArray[np.float32] | None:
-        """Returns lidar points [n, 3] in the base frame of a key frame."""
+    def scans(self, frame: int) -> tuple[LidarPoints, ...]:
+        """Returns what the lidar has measured, in the base frame of a key frame."""
         scan = self._lidar.get(self._tokens.get(int(self.table.stamps_ns[frame]), ''))
-        return None if scan is None else scan.read(self._scene.root)
+        return () if scan is None else (scan.read(self._scene.root),)
 
     def close(self) -> None:
         """Forgets what was made of the rows."""

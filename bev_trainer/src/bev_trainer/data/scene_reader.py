@@ -18,6 +18,7 @@ from bev_perception.evaluation.truth.scene_truth import SceneTruth
 from bev_perception.frame import CameraSample, FrameSet
 from bev_perception.inputs.image import CameraImage
 from bev_perception.inputs.state import CameraState
+from bev_trainer.data.scene_lidar import LidarPoints
 from bev_trainer.data.scene_table import FrameTable, frame_table
 
 _KEPT = 24  # frame sets: a few megabytes each
@@ -52,8 +53,8 @@ class SceneReader(Protocol):
     def place(self, frame: int, camera: int) -> str:
         """Returns where an image of the scene is, for messages."""
 
-    def points(self, frame: int) -> NDArray[np.float32] | None:
-        """Returns lidar points [n, 3] in the base frame of a frame set; None without a lidar.
+    def scans(self, frame: int) -> tuple[LidarPoints, ...]:
+        """Returns what each lidar has measured, in the base frame of a frame set.
 
         Raises:
             BevError: they cannot be read.
@@ -111,8 +112,9 @@ class SequentialReader:
         stamp_ns = int(self.table.stamps_ns[frame])
         return f"{self.path}: camera '{self.table.names[camera]}' at {stamp_ns} ns"
 
-    def points(self, frame: int) -> None:
-        """Returns None: scenes say nothing about lidars."""
+    def scans(self, frame: int) -> tuple[LidarPoints, ...]:
+        """Returns nothing: scenes say nothing about lidars."""
+        return ()
 
     def close(self) -> None:
         """Closes the scene."""

@@ -138,7 +138,7 @@ class SceneSource:
 
     def _add(self, scene: Scene, needs: Needs, lidar: Mapping[str, LidarScan]) -> None:
         try:
-            indexed = _indexed(scene, lidar, self._config.depth is not None)
+            indexed = _indexed(scene, lidar, wants_lidar(self._config))
         except BevError as error:
             self._leave_out(scene.name, str(error))
             return
@@ -180,9 +180,14 @@ class SceneSource:
         return self._open[number]
 
 
-def _indexed(scene: Scene, lidar: Mapping[str, LidarScan], depth: bool) -> Indexed:
+def wants_lidar(config: ModelConfig) -> bool:
+    """Returns whether a model has targets that a lidar tells: depth, and what is free."""
+    return config.depth is not None or config.heads.occupancy is not None
+
+
+def _indexed(scene: Scene, lidar: Mapping[str, LidarScan], clouds: bool) -> Indexed:
     if isinstance(scene, BagScene):
-        return index_bag(scene, depth)
+        return index_bag(scene, clouds)
     if isinstance(scene, NuScenesScene):
         return index_nuscenes(scene, lidar)
     return index_sequential(scene)

@@ -99,7 +99,7 @@ class UncertaintyWeights(nn.Module):
         for name, loss in losses.items():
             log_noise = self.log_noise[name]
             parts.append(torch.exp(-log_noise) * loss + 0.5 * log_noise)
-        return torch.stack(parts).sum()
+        return torch.stack(parts).sum() if parts else self.nothing()
 
     def nothing(self) -> Tensor:
         """Returns the loss where nothing is asked: zero, with gradients that are zero too."""

@@ -19,10 +19,14 @@ from bev_trainer.targets.occupancy import UNKNOWN, occupancy_target, semantic_ta
 # What can move, for heads without classes of their own.
 MOVABLE = ('car', 'van', 'truck', 'bus', 'trailer', 'motorcycle', 'bicycle', 'pedestrian')
 
+_MAYBE_UNKNOWN = ('occupancy', 'semantics', 'depth_bin')  # -1 where nothing counts
+
 
 @dataclass(frozen=True, eq=False)
 class FrameTargets:
     """Targets of B frames; those of heads that the model does not have are None.
+
+    In batches those of occupancy, layers and depth are None, too, if nothing counts in any frame.
 
     Attributes:
         occupancy: int8 [B, 1, Y, X]: 1 occupied, 0 free, -1 does not count.
@@ -73,6 +77,9 @@ class FrameTargets:
         for item in fields(cls):
             values = [getattr(frame, item.name) for frame in frames]
             if any(value is None for value in values):
+                batch[item.name] = None
+                continue
+            if item.name in _MAYBE_UNKNOWN and all(bool((v < 0).all()) for v in values):
                 batch[item.name] = None
                 continue
             if item.name in ('places', 'velocity', 'offsets_m', 'path_valid'):

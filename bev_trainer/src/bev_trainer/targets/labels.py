@@ -51,11 +51,17 @@ class FrameLabels(Protocol):
     def objects(self, times_s: tuple[float, ...]) -> ObjectLabels:
         """Returns the road users, their ways at times relative to the frame, 0 first."""
 
-    def layer(self, name: str, grid: BevGrid) -> NDArray[np.bool_] | None:
-        """Returns bool [Y, X] where a semantic layer is; None if the data set does not know it."""
+    def layer(self, name: str, grid: BevGrid) -> NDArray[np.int8] | None:
+        """Returns int8 [Y, X]: 1 where a semantic layer is, 0 where it is not, -1 unknown.
 
-    def obstacles(self, grid: BevGrid) -> NDArray[np.bool_] | None:
-        """Returns bool [Y, X] where something that never moves stands; None if not known."""
+        None if the data set does not know the layer.
+        """
+
+    def obstacles(self, grid: BevGrid) -> NDArray[np.int8] | None:
+        """Returns int8 [Y, X]: 1 where something that never moves stands, 0 where not, -1 unknown.
+
+        None if nothing is known about free ground: neither from maps nor from a lidar.
+        """
 
     def observed(self, grid: BevGrid) -> NDArray[np.bool_]:
         """Returns bool [Y, X] which cells some camera sees."""

@@ -20,15 +20,16 @@ def occupancy_target(
     """Returns int8 [Y, X]: 1 where anything stands, 0 where ground is free, -1 unknown.
 
     The whole footprint of a road user that a camera shows is occupied; of what never moves those
-    cells that are known. Free is what a camera sees and where nothing stands.
+    cells that are known. Free is what a camera sees and where nothing stands. Where nothing is
+    known about free ground, as of boxes alone, everything is unknown: from occupied cells without
+    free ones a network would learn that all is occupied.
     """
-    target = np.where(labels.observed(grid), FREE, UNKNOWN).astype(np.int8)
+    target = np.full(grid.shape, UNKNOWN, np.int8)
     obstacles = labels.obstacles(grid)
     if obstacles is None:
-        # Free ground is not told from walls: only road users count.
-        target[target == FREE] = UNKNOWN
-    else:
-        target[obstacles] = OCCUPIED
+        return target
+    target[labels.observed(grid) & (obstacles == 0)] = FREE
+    target[obstacles == 1] = OCCUPIED
     target[_footprints(objects, grid, objects.visible)] = OCCUPIED
     target[_footprints(objects, grid, ~objects.visible)] = UNKNOWN
     return target
@@ -40,7 +41,8 @@ def semantic_target(
     """Returns int8 [C, Y, X]: 1 where a layer is, 0 where it is not, -1 where nothing counts.
 
     Only cells that a camera sees count, and the whole footprints of road users that a camera
-    shows. Layers that the data set does not know never count.
+    shows. Layers that the data set does not know never count, nor do cells in which it does not
+    know them.
     """
     seen = labels.observed(grid) | _footprints(objects, grid, objects.visible)
     seen &= ~_footprints(objects, grid, ~objects.visible)

@@ -14,7 +14,7 @@ from bev_perception.model.heads.calibration import LogitCalibration, fit_calibra
 from bev_perception.model.outputs import ModelOutputs
 from bev_trainer.averaging.modes import evaluating
 from bev_trainer.data.clip import Clip
-from bev_trainer.targets.frame import FrameTargets
+from bev_trainer.targets.frame import UNKNOWN, FrameTargets
 from bev_trainer.training.clip_step import run_clip
 
 _MOST_CELLS = 2**22  # of an output; four million say enough about two numbers
@@ -84,10 +84,20 @@ def _known_cells(
 ) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     """Returns logits, truth and what is known of it, [B, C, Y, X] on the CPU, by head."""
     found = {}
-    if outputs.occupancy_logits is not None and targets.occupancy is not None:
-        assert outputs.semantic_logits is not None and targets.semantics is not None
-        logits = torch.cat([outputs.occupancy_logits, outputs.semantic_logits], dim=1)
-        truth = torch.cat([targets.occupancy, targets.semantics], dim=1)
+    told = targets.occupancy, targets.semantics
+    if outputs.occupancy_logits is not None and any(part is not None for part in told):
+        assert outputs.semantic_logits is not None
+        parts = outputs.occupancy_logits, outputs.semantic_logits
+        logits, truth = (
+            torch.cat(parts, dim=1),
+            torch.cat(
+                [
+                    torch.full_like(part, UNKNOWN, dtype=torch.int8) if own is None else own
+                    for part, own in zip(parts, told, strict=True)
+                ],
+                dim=1,
+            ),
+        )
         found['occupancy'] = logits.float().cpu(), (truth == 1).cpu(), (truth >= 0).cpu()
     if outputs.motion_logits is not None and targets.motion is not None:
         motion = targets.motion.cpu()

@@ -26,7 +26,7 @@ from bev_perception.model.outputs import ModelOutputs
 from bev_perception.runtime import postprocess
 from bev_trainer.averaging.modes import evaluating
 from bev_trainer.data.clip import Clip
-from bev_trainer.targets.frame import FrameTargets
+from bev_trainer.targets.frame import UNKNOWN, FrameTargets
 from bev_trainer.training.clip_step import run_clip
 
 Image = NDArray[np.uint8]
@@ -100,10 +100,22 @@ def decoded(config: ModelConfig, outputs: ModelOutputs, observed: NDArray[np.boo
 def true_frame(config: ModelConfig, targets: FrameTargets) -> BevFrame:
     """Returns what a perfect model would have said of the first of several frames."""
     counts = np.ones(config.head_grid('occupancy').shape, np.bool_)
-    if targets.occupancy is not None and targets.semantics is not None:
+    section = config.heads.semantics
+    if section is not None:
+        targets = _with_maps(targets, len(section.classes), counts.shape)
+        assert targets.occupancy is not None and targets.semantics is not None
         known = torch.cat([targets.occupancy[:1], targets.semantics[:1]], dim=1) >= 0
         counts = known[0].any(dim=0).cpu().numpy()
     return decoded(config, _perfect_outputs(targets), counts)
+
+
+def _with_maps(targets: FrameTargets, layers: int, shape: tuple[int, int]) -> FrameTargets:
+    """Returns targets whose maps are there, and unknown where nothing counts."""
+    occupancy, semantics = (
+        torch.full((1, count, *shape), UNKNOWN, dtype=torch.int8) if own is None else own.cpu()
+        for own, count in ((targets.occupancy, 1), (targets.semantics, layers))
+    )
+    return replace(targets, occupancy=occupancy, semantics=semantics)
 
 
 def _perfect_outputs(targets: FrameTargets) -> ModelOutputs:

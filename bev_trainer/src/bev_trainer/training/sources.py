@@ -20,7 +20,7 @@ from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.drive_scene import DriveScene, drive_scenes
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.data.scene_lidar import LidarScan, read_lidar_scans
-from bev_trainer.data.scene_source import SceneSource
+from bev_trainer.data.scene_source import SceneSource, wants_lidar
 
 T = TypeVar('T')
 
@@ -71,7 +71,7 @@ def _source(
                 "the model's horizon"
             )
         return source
-    lidar = _lidar(section.path, scenes) if config.depth is not None else {}
+    lidar = _lidar(section.path, scenes) if wants_lidar(config) else {}
     made = SceneSource(scenes, config, clip, None, augment, seed, lidar=lidar, views=views)
     for problem in made.problems:
         _log.warning('%s: %s', section.path, problem)
