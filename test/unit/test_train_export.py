@@ -12,11 +12,13 @@ import yaml
 from bev_trainer.averaging.evaluate import even_clips
 from bev_trainer.cli import main
 from bev_trainer.config.sections import ClipSection
+from bev_trainer.config.train_config import load_train_config
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.training.calibrate import calibrate, reset_calibration
 from bev_trainer.training.checkpoint import read_checkpoint
 from bev_trainer.training.clip_step import run_clip
 from bev_trainer.training.record import fingerprint
+from bev_trainer.training.run import create_model
 from support.train_set import short_config, write_data_set, write_training
 from torch import Tensor
 from torch.nn import functional
@@ -100,6 +102,20 @@ def test_the_description_says_where_the_weights_come_from(folder: Path, tmp_path
     config = yaml.safe_load((tmp_path / 'model' / 'model.yaml').read_text())
     expected = yaml.safe_load((folder / 'model.yaml').read_text())
     assert {**config, 'training': None} == {**expected, 'training': None}
+
+
+def test_a_description_of_a_trained_model_alone_begins_afresh(
+    folder: Path, tmp_path: Path
+) -> None:
+    """What weights have learned before is not said of weights that are new."""
+    described = export(folder, tmp_path / 'first')
+    path = write_training(tmp_path, folder / 'data', model='first/model.yaml')
+    fresh = create_model(load_train_config(path))
+    training = fresh.config.training
+    assert described.config.training.trained and not training.trained
+    assert training.data == () and training.steps == 0 and 'seed 0' in training.description
+    whole = write_training(tmp_path, folder / 'data', model='first')
+    assert create_model(load_train_config(whole)).config.training == described.config.training
 
 
 def test_an_export_is_the_same_every_time(folder: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.folder import load_model
 from bev_trainer.config.sections import AdaptSection
 from bev_trainer.config.train_config import TrainConfig
+from bev_trainer.initialise import untrained
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import Batch
 from bev_trainer.training.adapting import adapting
@@ -150,8 +151,9 @@ def create_model(config: TrainConfig) -> BevModel:
     if config.adapt != AdaptSection():
         raise ConfigError(f"{path}: 'adapt' needs a model folder with weights to begin with")
     file = path / 'model.yaml' if path.is_dir() else path
-    description = own_family(load_model_config(file))
-    torch.manual_seed(config.run.seed)
+    seed = config.run.seed
+    description = own_family(untrained(load_model_config(file), seed))
+    torch.manual_seed(seed)
     return BevModel(description)
 
 
