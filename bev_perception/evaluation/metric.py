@@ -70,6 +70,7 @@ class Predicts:
     Attributes:
         object_classes: empty without objects.
         layers: semantic classes; empty without.
+        layer_thresholds: probability of each from which on a cell counts as of it; empty: 0.5.
         occupancy: whether there is a probability of being occupied.
         motion_steps: instants ahead with instances; 0 without.
         motion_step_s: between them.
@@ -79,6 +80,7 @@ class Predicts:
 
     object_classes: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    layer_thresholds: tuple[float, ...] = ()
     occupancy: bool = False
     motion_steps: int = 0
     motion_step_s: float = 0.0

@@ -127,6 +127,7 @@ def predicts(config: ModelDescription) -> Predicts:
     return Predicts(
         object_classes=tuple(heads.objects.classes) if heads.objects else (),
         layers=tuple(heads.semantics.classes) if heads.semantics else (),
+        layer_thresholds=(heads.semantics.thresholds or ()) if heads.semantics else (),
         occupancy=heads.occupancy is not None,
         motion_steps=motion.steps if motion else 0,
         motion_step_s=motion.step_s if motion else 0.0,

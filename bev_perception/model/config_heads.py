@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from bev_perception.model.config_sections import (
     Count,
@@ -15,6 +21,8 @@ from bev_perception.model.config_sections import (
     Share,
     unique,
 )
+
+Threshold = Annotated[float, Field(gt=0, lt=1)]
 
 
 class OccupancySection(Section):
@@ -30,11 +38,30 @@ class OccupancySection(Section):
 
 
 class SemanticsSection(Section):
-    """Semantic layers of the grid, each an independent probability."""
+    """Semantic layers of the grid, each an independent probability.
+
+    Attributes:
+        classes: names of the layers.
+        thresholds: probability of each layer from which on a cell counts as of it; None: 0.5.
+    """
 
     classes: Labels
+    thresholds: tuple[Threshold, ...] | None = None
 
     _no_doubles = field_validator('classes')(unique)
+
+    @model_validator(mode='after')
+    def _one_each(self) -> SemanticsSection:
+        if self.thresholds is not None and len(self.thresholds) != len(self.classes):
+            raise ValueError(
+                f'{len(self.thresholds)} thresholds for {len(self.classes)} classes; give one each'
+            )
+        return self
+
+    @model_serializer(mode='wrap')
+    def _what_is_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        return {name: value for name, value in content.items() if value is not None}
 
 
 class ObjectsSection(Section):
@@ -79,7 +106,7 @@ class MotionSection(Section):
     grid: GridSection | None = None
     steps: Count
     step_s: Positive
-    threshold: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Threshold
 
 
 class TrajectoriesSection(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,15 @@ def test_pooled_over_frames_not_averaged() -> None:
     assert full is not None and missed is not None
     for scenes in ([[full, missed]], [[full], [missed]]):
         assert metric.summarise(scenes)['iou/long/vehicle'].value == 18 / 27
+
+
+def test_layers_have_the_thresholds_of_their_model() -> None:
+    mask = object_mask(OBJECTS, GRID)
+    probability = semantics(vehicle=mask)
+    probability['semantics'] = 0.3 * probability['semantics']
+    for threshold, expected in ((0.3, 1.0), (0.31, 0.0)):
+        own = replace(PREDICTS, layer_thresholds=(0.1, threshold, 0.9))
+        assert values(scored(known_world(), **probability), own)['long/vehicle'] == expected
 
 
 def test_threshold_is_a_half() -> None:

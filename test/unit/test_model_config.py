@@ -138,6 +138,8 @@ def test_canonical_form_ignores_order_and_comments_but_no_value() -> None:
         ('heads.objects.nms_radius_m', -1, "'heads.objects.nms_radius_m'"),
         ('heads.motion.steps', 0, "'heads.motion.steps'"),
         ('heads.motion.threshold', 1.0, "'heads.motion.threshold'"),
+        ('heads.semantics.thresholds', [0.3], '1 thresholds for '),
+        ('heads.semantics.thresholds', [0.0, 0.3], "'heads.semantics.thresholds.0'"),
         ('format', 1, "'format': input should be greater than or equal to 2, got 1"),
         ('name', 'na/no', "'name': string should match pattern"),
         ('version', 0.1, "'version': input should be a valid string, got 0.1"),

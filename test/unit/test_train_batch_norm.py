@@ -237,6 +237,7 @@ class Numbers:
     """A source that says which clips were asked for."""
 
     scenes = 1
+    problems: tuple[str, ...] = ()
 
     def __init__(self, clip: Clip, clips: int) -> None:
         self._clip, self.clips = clip, clips

@@ -14,7 +14,7 @@ from bev_trainer.cli import main
 from bev_trainer.config.sections import ClipSection
 from bev_trainer.config.train_config import load_train_config
 from bev_trainer.data.drive_source import DriveSource
-from bev_trainer.training.calibrate import calibrate, reset_calibration
+from bev_trainer.training.calibrate import best_threshold, calibrate, reset_calibration
 from bev_trainer.training.checkpoint import read_checkpoint
 from bev_trainer.training.clip_step import run_clip
 from bev_trainer.training.record import fingerprint
@@ -176,6 +176,37 @@ def log_losses(model: BevModel, source: DriveSource) -> dict[str, float]:
                         )
                     )
     return {name: float(torch.cat(parts).mean()) for name, parts in found.items()}
+
+
+def test_thresholds_by_hand() -> None:
+    probability = torch.tensor([0.9, 0.8, 0.6, 0.4, 0.3, 0.1])
+    truth = torch.tensor([1, 1, 0, 1, 0, 0]).bool()
+    # 3 of 4 from anything in (0.3, 0.4] on, of which the least is taken; 2 of 3 from 0.8 on.
+    assert best_threshold(probability, truth) == pytest.approx(0.31)
+    assert best_threshold(probability, torch.zeros(6).bool()) == 0.5
+
+
+def test_thresholds_have_the_greatest_overlap() -> None:
+    generator = torch.Generator().manual_seed(3)
+    probability = torch.rand(2000, generator=generator)
+    truth = torch.rand(2000, generator=generator) < 0.2 + 0.3 * probability
+    overlaps = {}
+    for hundredth in range(1, 100):
+        said = probability.double() >= hundredth / 100
+        overlaps[hundredth] = float((said & truth).sum() / (said | truth).sum())
+    found = round(100 * best_threshold(probability, truth))
+    assert overlaps[found] == max(overlaps.values()) > overlaps[50]
+
+
+def test_calibrated_models_have_thresholds(folder: Path, tmp_path: Path) -> None:
+    plain = export(folder, tmp_path / 'a').config.heads
+    heads = export(folder, tmp_path / 'b', '--calibrate', '2').config.heads
+    assert plain.semantics and plain.motion and heads.semantics and heads.motion
+    assert plain.semantics.thresholds is None
+    assert heads.semantics.thresholds is not None
+    assert len(heads.semantics.thresholds) == len(heads.semantics.classes)
+    assert heads.motion.threshold != plain.motion.threshold
+    assert plain == heads.model_copy(update={'semantics': plain.semantics, 'motion': plain.motion})
 
 
 def test_calibration_lowers_the_log_loss_as_it_says(source: DriveSource) -> None:

@@ -61,7 +61,8 @@ class IouMetric:
     """IoU = TP / (TP + FP + FN), pooled over all cells of all frames (not averaged over frames).
 
     As in Lift-Splat-Shoot (Philion and Fidler 2020) and its successors; a class is predicted
-    where its probability is 0.5 or more. Classes are the model's semantic layers: those of
+    where its probability reaches the threshold that belongs to the model, 0.5 if it has none.
+    Classes are the model's semantic layers: those of
     movable things are compared with the objects' footprints, the others with the maps of the
     source. Beside them 'occupied', the occupancy against the source's own occupancy, and
     'movable', the instances now against all objects that the model is to find.
@@ -73,7 +74,7 @@ class IouMetric:
         predicts: what the model predicts.
         hidden: what becomes of hidden objects; see `Hidden`.
         min_visibility: see `is_hidden`.
-        threshold: least probability.
+        threshold: least probability of what is occupied, and of layers that have none.
     """
 
     name = 'iou'
@@ -88,6 +89,8 @@ class IouMetric:
     ) -> None:
         self._predicts, self._hidden = predicts, hidden
         self._min_visibility, self._threshold = min_visibility, threshold
+        own = predicts.layer_thresholds or (threshold,) * len(predicts.layers)
+        self._thresholds = dict(zip(predicts.layers, own, strict=True))
         self.layers = (
             *predicts.layers,
             *((OCCUPIED,) if predicts.occupancy else ()),
@@ -174,7 +177,7 @@ class IouMetric:
         index = prediction.semantic_classes.index(name)
         if index >= len(prediction.semantics):
             return None
-        return _Layer(prediction.semantics[index] >= self._threshold, prediction.grid)
+        return _Layer(prediction.semantics[index] >= self._thresholds[name], prediction.grid)
 
     def _truth(self, name: str, truth: TruthFrame, grid: BevGrid) -> CellTruth | None:
         """Returns what is true on a grid; None when the source does not say."""

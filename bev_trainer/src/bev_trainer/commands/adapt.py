@@ -20,7 +20,7 @@ from bev_trainer.commands.numbers import at_least_one
 from bev_trainer.config.sections import DataSection
 from bev_trainer.config.train_config import TrainConfig, train_config_of
 from bev_trainer.dataset.manifest import MANIFEST
-from bev_trainer.training.calibrate import calibrate
+from bev_trainer.training.calibrate import calibrate, with_thresholds
 from bev_trainer.training.card import card_of
 from bev_trainer.training.compare import Comparison, as_csv, as_text, compare
 from bev_trainer.training.even_batches import even_batches
@@ -135,7 +135,7 @@ def _save(output: Path, config: TrainConfig) -> None:
         config.validation, network, config.clip, config.check.clips, config.run.batch
     )
     calibrated = calibrate(finished.model, clips)
-    description = finished.description()
+    description = with_thresholds(finished.description(), calibrated)
     save_model(
         output / MODEL,
         description,

@@ -13,7 +13,7 @@ from bev_trainer.averaging.batch_norm import recalibrate
 from bev_trainer.commands.numbers import at_least_one
 from bev_trainer.config.sections import DataSection
 from bev_trainer.data.clip import Clip
-from bev_trainer.training.calibrate import calibrate
+from bev_trainer.training.calibrate import calibrate, with_thresholds
 from bev_trainer.training.card import card_of
 from bev_trainer.training.even_batches import even_batches
 from bev_trainer.training.finished import Finished, load_finished
@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
         if not config.validation:
             raise ConfigError(f'{args.training}: has no validation clips to calibrate on')
         calibrated = calibrate(finished.model, _clips(finished, config.validation, args.calibrate))
-    description = finished.description()
+    description = with_thresholds(finished.description(), calibrated)
     save_model(
         args.output,
         description,

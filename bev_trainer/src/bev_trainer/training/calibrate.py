@@ -1,15 +1,20 @@
-"""Probabilities that come true as often as they say, fitted on clips that were held out."""
+"""Probabilities that come true as often as they say, and thresholds that suit them.
+
+Both are fitted on clips that were held out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from bev_perception.model.bev_model import BevModel
+from bev_perception.model.config import ModelConfig
 from bev_perception.model.heads.calibration import LogitCalibration, fit_calibration
 from bev_perception.model.outputs import ModelOutputs
 from bev_trainer.averaging.modes import evaluating
@@ -27,11 +32,14 @@ class Calibrated:
     Attributes:
         name: of the outputs.
         before, after: mean log loss of the cells that are known, on the clips it was fitted to.
+        thresholds: probability from which on a cell should count, for the greatest overlap with
+            the truth: of each output of 'occupancy', one for all of 'motion'.
     """
 
     name: str
     before: float
     after: float
+    thresholds: tuple[float, ...] = ()
 
     def __str__(self) -> str:
         return f'{self.name}: log loss {self.before:.4f} before, {self.after:.4f} after'
@@ -40,6 +48,8 @@ class Calibrated:
 @torch.no_grad()
 def calibrate(model: BevModel, clips: Iterable[Clip]) -> list[Calibrated]:
     """Fits the calibration of occupancy, semantics and motion, each output by itself.
+
+    Then the thresholds, which are for the description of the model (`with_thresholds`).
 
     Losses that give rare cells a higher weight teach probabilities that are too high; this puts
     them right (`fit_calibration`: Platt 1999, Guo et al. 2017).
@@ -75,8 +85,46 @@ def _fit(model: BevModel, name: str, found: list[tuple[Tensor, Tensor, Tensor]])
     scale, bias = fit_calibration(logits, truth, known)
     calibration.refine(scale, bias)
     after = logits * scale[:, None, None] + bias[:, None, None]
-    losses = (_log_loss(values, truth, known) for values in (logits, after))
-    return Calibrated(name, *losses)
+    losses = _log_loss(logits, truth, known), _log_loss(after, truth, known)
+    outputs = [(after[:, c], truth[:, c], known[:, c]) for c in range(after.shape[1])]
+    if name == 'motion':
+        outputs = [(after, truth, known)]
+    thresholds = tuple(
+        best_threshold(torch.sigmoid(values[where]), there[where])
+        for values, there, where in outputs
+    )
+    return Calibrated(name, losses[0], losses[1], thresholds)
+
+
+def with_thresholds(config: ModelConfig, calibrated: Sequence[Calibrated]) -> ModelConfig:
+    """Returns the description of a model with the thresholds that were found for it."""
+    sections: dict[str, Any] = {}
+    for item in calibrated:
+        if item.name == 'motion' and config.heads.motion is not None:
+            (threshold,) = item.thresholds
+            sections['motion'] = config.heads.motion.model_copy(update={'threshold': threshold})
+        elif item.name == 'occupancy' and config.heads.semantics is not None:
+            update = {'thresholds': item.thresholds[1:]}
+            sections['semantics'] = config.heads.semantics.model_copy(update=update)
+    return config.model_copy(update={'heads': config.heads.model_copy(update=sections)})
+
+
+def best_threshold(probability: Tensor, truth: Tensor) -> float:
+    """Returns the threshold, in hundredths, with the greatest intersection over union.
+
+    Args:
+        probability: [n].
+        truth: bool [n]; with nothing in it the threshold is 0.5.
+    """
+    if not truth.any():
+        return 0.5
+    steps = torch.arange(1, 100, dtype=torch.float64) / 100
+    found = torch.sort(probability.double()).values
+    right = torch.sort(probability[truth].double()).values
+    said = len(found) - torch.searchsorted(found, steps)
+    both = len(right) - torch.searchsorted(right, steps)
+    overlap = both.double() / (said + len(right) - both).double()
+    return float(steps[int(overlap.argmax())])
 
 
 def _known_cells(

@@ -21,9 +21,9 @@ from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.folder import load_model
 from bev_trainer.config.sections import AdaptSection
 from bev_trainer.config.train_config import TrainConfig
-from bev_trainer.initialise import untrained
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import Batch
+from bev_trainer.initialise import untrained
 from bev_trainer.training.adapting import adapting
 from bev_trainer.training.averages import Averaging
 from bev_trainer.training.batches import (
