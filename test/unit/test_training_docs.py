@@ -13,6 +13,7 @@ import pytest
 import yaml
 from bev_trainer.cli import COMMANDS, _command
 from bev_trainer.config.train_config import TrainConfig, parse_train_config
+from bev_trainer.study.plan import parse_study
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
@@ -96,8 +97,14 @@ def test_every_key_is_in_the_table_with_its_default() -> None:
     assert described() == dict(keys(TrainConfig))
 
 
+def test_the_example_is_a_study_file() -> None:
+    _, example = blocks(TEXT, 'yaml')
+    study = parse_study(example, 'docs/training.md')
+    assert study.arms['no average'].of == 'as it is' and list(study.tests) == ['held out']
+
+
 def test_the_example_is_a_training_file() -> None:
-    (example,) = blocks(TEXT, 'yaml')
+    example, _ = blocks(TEXT, 'yaml')
     config = parse_train_config(example, 'training.md')
     assert (REPO / config.model).is_file()
     assert config.validation
