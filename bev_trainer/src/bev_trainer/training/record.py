@@ -96,8 +96,6 @@ class RunRecord:
         Raises:
             ConfigError: it is another training; names what differs.
         """
-        if self.model != begun.model:
-            raise ConfigError(f'{source}: is of another model than the training file asks for')
         for ours, theirs in zip(self.data, begun.data, strict=False):
             if ours != theirs:
                 raise ConfigError(f'{source}: the training began on {theirs}, now it is {ours}')
@@ -108,6 +106,9 @@ class RunRecord:
                 f"{source}: the training began with '{key}' {then}, the training file says {now}; "
                 'put it back, or begin another training'
             )
+        # After the seed, which a fresh model carries in its description.
+        if self.model != begun.model:
+            raise ConfigError(f'{source}: is of another model than the training file asks for')
         codes = dict.fromkeys((*begun.code.split(', '), self.code))
         return replace(self, code=', '.join(codes))
 
