@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from bev_trainer.data.clip import Clip
+from bev_trainer.losses.clip_step import FrameResult, mean_losses, run_clip
 from bev_trainer.losses.total import UncertaintyWeights
 from bev_trainer.targets.frame import FrameTargets
-from bev_trainer.training.clip_step import FrameResult, mean_losses, run_clip
 
 from bev_perception.decode.instances import MotionMaps, decode_instances
 from bev_perception.evaluation.metrics.panoptic_counts import PanopticCounts, panoptic_counts

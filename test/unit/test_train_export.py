@@ -14,9 +14,9 @@ from bev_trainer.cli import main
 from bev_trainer.config.sections import ClipSection
 from bev_trainer.config.train_config import load_train_config
 from bev_trainer.data.drive_source import DriveSource
+from bev_trainer.losses.clip_step import run_clip
 from bev_trainer.training.calibrate import best_threshold, calibrate, reset_calibration
 from bev_trainer.training.checkpoint import read_checkpoint
-from bev_trainer.training.clip_step import run_clip
 from bev_trainer.training.record import fingerprint
 from bev_trainer.training.run import create_model
 from support.train_set import short_config, write_data_set, write_training

@@ -15,10 +15,10 @@ from bev_trainer.config.sections import ClipSection, LossSection
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.dataset.reader import Drive
+from bev_trainer.losses.clip_step import run_clip
 from bev_trainer.training.auxiliary.choice import auxiliary_tasks
 from bev_trainer.training.auxiliary.hop import HistoricalObjects, step_back, way_between
 from bev_trainer.training.checkpoint import read_checkpoint
-from bev_trainer.training.clip_step import run_clip
 from support.train_set import LABEL_FRAMES, short_config, write_data_set, write_training
 from torch import Tensor
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from bev_trainer.config.train_config import load_train_config
+from bev_trainer.losses.clip_step import mean_losses, run_clip
 from bev_trainer.training.batches import training_batches, training_sources
-from bev_trainer.training.clip_step import mean_losses, run_clip
 from bev_trainer.training.module import ClipTraining
 from bev_trainer.training.processes import Processes
 from bev_trainer.training.run import create_model

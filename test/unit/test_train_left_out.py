@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 from bev_trainer.data.clip import Clip, LostPart
 from bev_trainer.data.clip_stream import Batch
+from bev_trainer.data.lost_parts import LostParts, telling
 from bev_trainer.training import left_out as left_out_module
 from bev_trainer.training.left_out import LeftOut
-from bev_trainer.training.lost_parts import LostParts, telling
 from bev_trainer.training.outcome import Outcome
 
 

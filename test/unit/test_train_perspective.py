@@ -18,11 +18,11 @@ from bev_trainer.config.sections import ClipSection, LossSection
 from bev_trainer.data.drive_labels import DriveFrame
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.dataset.reader import Drive
+from bev_trainer.losses.clip_step import run_clip
 from bev_trainer.targets.labels import ObjectLabels
 from bev_trainer.targets.views import view_targets
 from bev_trainer.training.auxiliary.choice import auxiliary_tasks
 from bev_trainer.training.auxiliary.perspective import PerspectiveObjects
-from bev_trainer.training.clip_step import run_clip
 from support.drives import rig_of_lenses
 from support.train_set import short_config, write_data_set, write_training
 

@@ -17,8 +17,8 @@ from bev_trainer.config.sections import ClipSection, DataSection
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_stream import Draw, collate, loader
 from bev_trainer.data.scene_source import SceneSource
+from bev_trainer.data.sources import open_sources
 from bev_trainer.errors import DatasetError
-from bev_trainer.training.sources import open_sources
 from support.bags import assert_one_line, storage_file, write_bag
 from support.drives import START_NS
 from support.train_scenes import Formats, scenes_at, short_config, written

@@ -28,9 +28,9 @@ from bev_trainer.data.drive_scene import DriveScene
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.data.scene_lidar import read_lidar_scans
 from bev_trainer.data.scene_source import SceneSource
+from bev_trainer.losses.clip_step import mean_losses, run_clip
 from bev_trainer.targets.frame import FrameTargets
 from bev_trainer.training.calibrate import calibrate
-from bev_trainer.training.clip_step import mean_losses, run_clip
 from bev_trainer.training.pictures import true_frame
 from support.train_scenes import Formats, arrays, scenes_at, short_config, written
 

@@ -16,11 +16,11 @@ from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_stream import Draw, DrawOrder, StepSampler, loader
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.data.scene_source import SceneSource
+from bev_trainer.data.sources import open_sources
 from bev_trainer.dataset.bag.writer import write_bag
 from bev_trainer.dataset.nuscenes.writer import write_nuscenes
 from bev_trainer.dataset.reader import Drive
-from bev_trainer.training.clip_step import mean_losses, run_clip
-from bev_trainer.training.sources import open_sources
+from bev_trainer.losses.clip_step import mean_losses, run_clip
 from support.bags import assert_one_line
 from support.drives import SmallDrive, rig_of_lenses
 from support.train_scenes import assert_same_clip, data_set, short_config

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bev_trainer.losses.clip_step import FrameResult
 from bev_trainer.targets.frame import FrameTargets
-from bev_trainer.training.clip_step import FrameResult
 from bev_trainer.training.watch import Tally, figures_of
 
 from bev_perception.model.outputs import ModelOutputs

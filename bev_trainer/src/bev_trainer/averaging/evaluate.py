@@ -11,8 +11,8 @@ from bev_perception.model.bev_model import BevModel
 from bev_trainer.averaging.modes import evaluating
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_source import ClipSource
-from bev_trainer.training.clip_step import mean_losses, run_clip
-from bev_trainer.training.lost_parts import telling
+from bev_trainer.data.lost_parts import telling
+from bev_trainer.losses.clip_step import mean_losses, run_clip
 
 _LEAST = 1e-6  # of a loss: below it there was nothing to lose
 

@@ -14,9 +14,9 @@ from bev_trainer.config.sections import ClipSection, DataSection
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.drive_source import DriveSource
+from bev_trainer.data.sources import open_sources
 from bev_trainer.dataset.description import Split
 from bev_trainer.errors import DatasetError
-from bev_trainer.training.sources import open_sources
 
 _BATCH = 4  # clips: enough for statistics of a batch, little enough for a small computer
 

@@ -19,6 +19,7 @@ from bev_perception.model.folder import load_model, save_model
 from bev_trainer.commands.numbers import at_least_one
 from bev_trainer.config.sections import DataSection
 from bev_trainer.config.train_config import TrainConfig, train_config_of
+from bev_trainer.data.sources import open_sources
 from bev_trainer.dataset.manifest import MANIFEST
 from bev_trainer.training.calibrate import calibrate, with_thresholds
 from bev_trainer.training.card import card_of
@@ -27,7 +28,6 @@ from bev_trainer.training.even_batches import even_batches
 from bev_trainer.training.finished import load_finished
 from bev_trainer.training.processes import Processes
 from bev_trainer.training.run import train
-from bev_trainer.training.sources import open_sources
 
 MODEL = 'model'
 COMPARISON = 'comparison.csv'

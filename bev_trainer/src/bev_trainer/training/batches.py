@@ -11,8 +11,8 @@ from bev_perception.model.config import ModelConfig
 from bev_trainer.config.train_config import TrainConfig
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import DrawOrder, EvenSampler, StepSampler, loader
+from bev_trainer.data.sources import open_sources
 from bev_trainer.training.processes import Processes
-from bev_trainer.training.sources import open_sources
 
 
 def training_sources(config: TrainConfig, network: ModelConfig) -> list[ClipSource]:

@@ -19,8 +19,8 @@ from bev_perception.model.heads.calibration import LogitCalibration, fit_calibra
 from bev_perception.model.outputs import ModelOutputs
 from bev_trainer.averaging.modes import evaluating
 from bev_trainer.data.clip import Clip
+from bev_trainer.losses.clip_step import run_clip
 from bev_trainer.targets.frame import UNKNOWN, FrameTargets
-from bev_trainer.training.clip_step import run_clip
 
 _MOST_CELLS = 2**22  # of an output; four million say enough about two numbers
 

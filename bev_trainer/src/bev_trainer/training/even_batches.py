@@ -11,9 +11,9 @@ from bev_trainer.config.sections import ClipSection, DataSection
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_source import ClipSource
 from bev_trainer.data.clip_stream import EvenSampler, loader
+from bev_trainer.data.lost_parts import telling
+from bev_trainer.data.sources import open_sources
 from bev_trainer.errors import DatasetError
-from bev_trainer.training.lost_parts import telling
-from bev_trainer.training.sources import open_sources
 
 
 def even_batches(

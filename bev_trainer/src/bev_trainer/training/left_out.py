@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from bev_perception.errors import BevError
 from bev_trainer.data.clip_stream import Batch
-from bev_trainer.training.lost_parts import LostParts
+from bev_trainer.data.lost_parts import LostParts
 
 _ENOUGH = 100  # clips: with fewer a single one would be too large a share
 

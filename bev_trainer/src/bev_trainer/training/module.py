@@ -13,9 +13,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from bev_perception.model.bev_model import BevModel
 from bev_trainer.config.train_config import TrainConfig
 from bev_trainer.data.clip_stream import Batch
+from bev_trainer.losses.clip_step import mean_losses, run_clip
 from bev_trainer.losses.total import LOSSES, UncertaintyWeights
 from bev_trainer.training.auxiliary.choice import auxiliary_tasks
-from bev_trainer.training.clip_step import mean_losses, run_clip
 from bev_trainer.training.loss_log import TOTAL
 from bev_trainer.training.schedule import parameter_groups, rate_factor
 

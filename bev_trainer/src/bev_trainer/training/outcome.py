@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bev_perception.files import write_atomically
+from bev_trainer.data.lost_parts import LostParts
 from bev_trainer.training.log_files import LOG
-from bev_trainer.training.lost_parts import LostParts
 
 LEFT_OUT_FILE = 'left_out.txt'  # beside the log
 _MOST = 20  # lines of each kind in a summary

@@ -26,8 +26,8 @@ from bev_perception.model.outputs import ModelOutputs
 from bev_perception.runtime import postprocess
 from bev_trainer.averaging.modes import evaluating
 from bev_trainer.data.clip import Clip
+from bev_trainer.losses.clip_step import run_clip
 from bev_trainer.targets.frame import UNKNOWN, FrameTargets
-from bev_trainer.training.clip_step import run_clip
 
 Image = NDArray[np.uint8]
 

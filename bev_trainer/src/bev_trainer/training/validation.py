@@ -17,10 +17,10 @@ from bev_perception.model.bev_model import BevModel
 from bev_trainer.averaging.modes import evaluating
 from bev_trainer.data.clip import Clip, LostPart
 from bev_trainer.data.clip_stream import Batch
+from bev_trainer.data.lost_parts import LostParts
+from bev_trainer.losses.clip_step import run_clip
 from bev_trainer.training.averages import Averaging
 from bev_trainer.training.checkpoint import Saving
-from bev_trainer.training.clip_step import run_clip
-from bev_trainer.training.lost_parts import LostParts
 from bev_trainer.training.pictures import save_picture
 from bev_trainer.training.step_callback import StepCallback
 from bev_trainer.training.stopping import Stopping

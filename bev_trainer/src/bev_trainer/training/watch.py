@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from bev_trainer.losses.clip_step import FrameResult
 from bev_trainer.targets.frame import FrameTargets
-from bev_trainer.training.clip_step import FrameResult
 
 Sums = dict[str, tuple[float, float]]
 

@@ -18,9 +18,9 @@ from bev_perception.model.memory import MemoryMotion
 from bev_perception.model.memory.warp import inside_share, warp
 from bev_perception.model.outputs import ModelOutputs
 from bev_trainer.data.clip import Clip
+from bev_trainer.losses.clip_step import FrameResult
 from bev_trainer.losses.total import object_losses
 from bev_trainer.training.auxiliary.task import AuxiliaryTask
-from bev_trainer.training.clip_step import FrameResult
 
 
 class HistoricalObjects(AuxiliaryTask):

@@ -13,10 +13,10 @@ from bev_perception.model.bev_model import BevModel
 from bev_perception.model.heads.objects import PRIOR_PROBABILITY, PRIOR_SIZE_M
 from bev_perception.model.layers import ConvBnRelu, init_output, init_trunk, prior_logit
 from bev_trainer.data.clip import Clip
+from bev_trainer.losses.clip_step import FrameResult
 from bev_trainer.losses.objects import box_loss, center_focal_loss
 from bev_trainer.targets.views import VIEW_CHANNELS
 from bev_trainer.training.auxiliary.task import AuxiliaryTask
-from bev_trainer.training.clip_step import FrameResult
 
 _PRIOR_DISTANCE_M = 20.0
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from bev_trainer.data.clip import Clip
-from bev_trainer.training.clip_step import FrameResult
+from bev_trainer.losses.clip_step import FrameResult
 
 
 class AuxiliaryTask(nn.Module, ABC):
