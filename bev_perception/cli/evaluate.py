@@ -14,6 +14,7 @@ from bev_perception.evaluation.robustness.perturbation import STRENGTHS
 from bev_perception.evaluation.scene_run import ScoringOptions
 from bev_perception.evaluation.scenes.options import BagOptions, SceneOptions
 from bev_perception.evaluation.summary import BootstrapOptions
+from bev_perception.evaluation.truth.hidden import MIN_VISIBILITY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,8 +85,8 @@ def _add_scoring(group: argparse._ArgumentGroup) -> None:
         help='objects that no camera shows: neither found nor missed, not there, to be found',
     )  # fmt: skip
     group.add_argument(
-        '--min-visibility', type=float, default=0.1, metavar='SHARE',
-        help='visible share from which on an object counts as shown (default: 0.1)',
+        '--min-visibility', type=float, default=MIN_VISIBILITY, metavar='SHARE',
+        help=f'visible share from which on an object counts as shown (default: {MIN_VISIBILITY})',
     )  # fmt: skip
     group.add_argument(
         '--bootstrap', type=int, default=200, metavar='N', help='draws for the intervals'

@@ -13,7 +13,7 @@ from bev_perception.evaluation.metrics.iou import IouMetric
 from bev_perception.evaluation.metrics.panoptic import PanopticMetric
 from bev_perception.evaluation.metrics.reliability import ReliabilityMetric
 from bev_perception.evaluation.metrics.tracking import TrackingMetric
-from bev_perception.evaluation.truth.hidden import Hidden
+from bev_perception.evaluation.truth.hidden import MIN_VISIBILITY, Hidden
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class MetricOptions:
     """
 
     hidden: Hidden = 'ignore'
-    min_visibility: float = 0.1
+    min_visibility: float = MIN_VISIBILITY
 
 
 def metrics_for(predicts: Predicts, options: MetricOptions) -> tuple[Metric[Any], ...]:

@@ -275,7 +275,7 @@ def test_what_is_asked_for() -> None:
 )
 def test_hidden_objects(how: str, finds_hidden: bool, expected: float) -> None:
     other = straight((-10.0, 0.0), (0.0, 0.0))
-    scene = driving([AHEAD, other], visibility=[0.9, 0.1])
+    scene = driving([AHEAD, other], visibility=[0.9, 0.05])
     found = [detected(AHEAD[0], [trajectory(AHEAD)])]
     if finds_hidden:
         found.append(detected(other[0], [trajectory(other)]))

@@ -189,7 +189,7 @@ def test_flipped_axis() -> None:
     ],
 )
 def test_hidden_objects(how: str, finds_hidden: bool, expected: tuple[float, float]) -> None:
-    scene = traffic(visibility=0.2)
+    scene = traffic(visibility=0.05)
     labels = perfect(scene)
     found = figures(
         scored(scene, labels if finds_hidden else np.where(labels == 1, 1, 0)), hidden=how
@@ -198,7 +198,7 @@ def test_hidden_objects(how: str, finds_hidden: bool, expected: tuple[float, flo
 
 
 def test_cells_of_visible_objects_count_though_a_hidden_one_is_there() -> None:
-    objects = truth_objects([(2.25, 0.75, 1.5, 1.5, 0.0)] * 2, visibility=[0.9, 0.1])
+    objects = truth_objects([(2.25, 0.75, 1.5, 1.5, 0.0)] * 2, visibility=[0.9, 0.05])
     scene = SceneTruth([TruthFrame(round(t * 1e9), objects, np.eye(4)) for t in TIMES_S])
     found = figures(scored(scene, np.zeros((3, *GRID.shape), np.int32)), hidden='ignore')
     assert found['future_iou/long'] == found['vpq/long/VPQ'] == 0.0

@@ -153,7 +153,7 @@ def test_threshold_is_a_half() -> None:
 )
 @pytest.mark.parametrize('reason', ['visibility', 'points'])
 def test_hidden_objects(how: Hidden, finds_hidden: bool, expected: float, reason: str) -> None:
-    told = {'visibility': [0.9, 0.3]} if reason == 'visibility' else {'points': [5, 0]}
+    told = {'visibility': [0.9, 0.09]} if reason == 'visibility' else {'points': [5, 0]}
     objects = truth_objects(BOXES, **told)  # type: ignore[arg-type]
     mask = object_mask(objects if finds_hidden else objects.selected([0]), GRID)
     found = values(scored(known_world(objects), **semantics(vehicle=mask)), hidden=how)
@@ -161,7 +161,7 @@ def test_hidden_objects(how: Hidden, finds_hidden: bool, expected: float, reason
 
 
 def test_cells_of_visible_objects_count_though_a_hidden_one_is_there() -> None:
-    objects = truth_objects(BOXES[:1] * 2, visibility=[0.9, 0.1])
+    objects = truth_objects(BOXES[:1] * 2, visibility=[0.9, 0.05])
     found = values(scored(known_world(objects), **semantics()))
     assert found['long/vehicle'] == 0.0
 
@@ -245,7 +245,7 @@ def test_restated_with_sets_of_cells(seed: int, how: Hidden) -> None:
     grid = BevGrid(-6.0, -5.0, 0.5, 24, 20)
     boxes = rng.uniform((-6, -5, 0.5, 0.5, -3), (6, 5, 4, 2, 3), (4, 5)).tolist()
     names = rng.choice(['car', 'Truck', 'bicycle', 'pedestrian'], 4).tolist()
-    objects = truth_objects(boxes, names, visibility=rng.choice([0.2, 0.8, np.nan], 4).tolist())
+    objects = truth_objects(boxes, names, visibility=rng.choice([0.05, 0.8, np.nan], 4).tolist())
     cells = rng.integers(-1, 2, grid.shape).astype(np.int8)
     scene = SceneTruth([TruthFrame(0, objects, None, {'drivable': TruthLayer(grid, cells)})])
     probability = rng.random((3, *grid.shape)).astype(np.float32)
@@ -264,7 +264,7 @@ def test_restated_with_sets_of_cells(seed: int, how: Hidden) -> None:
                 own = set(
                     zip(*np.nonzero(object_mask(objects.selected([row]), grid)), strict=True)
                 )
-                dim = objects.visibility[row] < 0.4
+                dim = objects.visibility[row] < 0.1
                 if not dim or how == 'keep':
                     true |= own
                 elif how == 'ignore':

@@ -86,7 +86,7 @@ def test_unseen_and_unknown_cells_do_not_count() -> None:
 
 
 def test_hidden_objects_do_not_count_unless_asked_for() -> None:
-    hidden = truth_objects([(2.5, 2.5, 2.0, 1.0, 0.0)], visibility=[0.1])
+    hidden = truth_objects([(2.5, 2.5, 2.0, 1.0, 0.0)], visibility=[0.05])
     nothing = np.zeros(GRID.shape)
     for how, expected in (('ignore', 0.0), ('drop', 0.0), ('keep', 0.08)):
         found = values(known_world(None, hidden), nothing, options={'hidden': how})

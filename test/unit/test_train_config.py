@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
+from bev_trainer.config.sections import ClipSection
 from bev_trainer.config.train_config import load_train_config, parse_train_config
+from bev_trainer.data.scene_labels import Sight
 
+from bev_perception.cli.evaluate import add_arguments
 from bev_perception.errors import ConfigError
+from bev_perception.evaluation.families import MetricOptions
 
 SHORT = 'model: m.yaml\ndata: [{path: d}]\nrun: {steps: 1000}\n'
 
@@ -24,8 +29,16 @@ def test_a_short_file_is_enough() -> None:
     config = parse_train_config(SHORT, 'train.yaml')
     assert (config.run.steps, config.run.batch, config.run.seed) == (1000, 4, 0)
     assert config.data[0].split == 'train' and config.data[0].weight == 1.0
-    assert (config.clip.min_share, config.clip.min_points, config.clip.every_s) == (0.4, 1, 0.5)
+    assert (config.clip.min_share, config.clip.min_points, config.clip.every_s) == (0.1, 1, 0.5)
     assert config.validation == () and config.augment.mirror_share == 0.0
+
+
+def test_training_and_scoring_ask_for_the_same_road_users() -> None:
+    parser = ArgumentParser()
+    add_arguments(parser)
+    scored = parser.parse_args(['data', '-o', 'out']).min_visibility
+    assert ClipSection().min_share == Sight().min_share == scored == 0.1
+    assert MetricOptions().min_visibility == scored
 
 
 def test_paths_are_beside_the_file_unless_they_are_absolute(tmp_path: Path) -> None:

@@ -104,11 +104,11 @@ def test_visible_by_share_and_points() -> None:
     # Nothing is told: it is what lies in the pictures.
     assert visible() == [True, True, False]
     # What is told counts, whatever the pictures.
-    assert visible(visibility=np.array([0.39, 0.4, 1.0])) == [False, True, True]
-    assert visible(visibility=np.array([0.1, np.nan, np.nan])) == [False, True, False]
+    assert visible(visibility=np.array([0.09, 0.1, 1.0])) == [False, True, True]
+    assert visible(visibility=np.array([0.05, np.nan, np.nan])) == [False, True, False]
     assert visible(visibility=np.ones(3), points=np.array([0, 1, -1])) == [False, True, True]
     low = Sight(min_share=0.05, min_points=3)
-    told = {'visibility': np.full(3, 0.1), 'points': np.array([3, 2, -1])}
+    told = {'visibility': np.full(3, 0.07), 'points': np.array([3, 2, -1])}
     assert visible(sight=low, **told) == [True, False, True]
 
 

@@ -149,7 +149,7 @@ def test_who_counts_as_visible_is_said_in_the_training_file(folder: Path) -> Non
     everybody = seen(folder, min_share=0.0, min_points=0)
     assert seen(folder, min_share=1.0, min_points=0) < everybody
     assert seen(folder, min_share=0.0, min_points=10**6) == 0
-    assert seen(folder) == seen(folder, min_share=0.4, min_points=1)
+    assert seen(folder) == seen(folder, min_share=0.1, min_points=1)
 
 
 def test_how_far_frames_are_apart_is_said_in_the_training_file(folder: Path) -> None:

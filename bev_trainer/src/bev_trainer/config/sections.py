@@ -43,7 +43,7 @@ class ClipSection(Section):
         min_pixels: of synthetic drives: a road user counts as visible when a camera shows so
             many pixels of it.
         min_share: of recordings and tables: it does when so much of it is visible; where they do
-            not say that, lies in the pictures. By default as evaluations ask.
+            not say that, lies in the pictures. By default what evaluations ask for, too.
         min_points: of recordings and tables that count them: and so many points of lidar and
             radar are on it.
         every_s: of recordings and tables: frames with labels are at least so far apart. Those of
