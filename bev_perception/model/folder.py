@@ -6,6 +6,7 @@ A card for people may lie with them.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -84,7 +85,7 @@ def save_model(
     """Writes a model folder that `load_model` accepts; equal weights give equal bytes.
 
     Args:
-        folder: is created; its parent must exist.
+        folder: is created, with those that it lies in.
         config: description to store; must be the one the model was built from, up to `training`.
         model: whose weights are stored.
         half: store convolution weights in float16 (normalisation stays in float32).
@@ -95,12 +96,13 @@ def save_model(
         ModelError: the folder exists, cannot be written, or a weight is not finite.
     """
     folder = folder.resolve()
-    _check_free(folder, overwrite)
+    check_target(folder, overwrite)
     weights = {name: _stored(tensor, half) for name, tensor in model.state_dict().items()}
     _check_finite(folder / WEIGHTS_FILE, weights)
     try:
         content = safetensors.torch.save(weights)
         text = '' if card is None else card(model_id(config, content))
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f'.{folder.name}-', dir=folder.parent) as scratch:
             new = Path(scratch, 'new')
             new.mkdir()
@@ -111,6 +113,24 @@ def save_model(
             _replace(folder, new, Path(scratch, 'old'))
     except OSError as error:
         raise ModelError(f'{folder}: cannot write the model: {error.strerror}') from None
+
+
+def check_target(folder: Path, overwrite: bool) -> None:
+    """Refuses a place where `save_model` cannot write; to be asked before anything takes time.
+
+    Args:
+        folder: to write.
+        overwrite: see `save_model`.
+
+    Raises:
+        ModelError: it exists and is not to be replaced, or cannot be made there.
+    """
+    _check_free(folder, overwrite)
+    parent = next(above for above in folder.resolve().parents if above.exists())
+    if not parent.is_dir():
+        raise ModelError(f'{folder}: cannot write the model: {parent} is no folder')
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ModelError(f'{folder}: cannot write the model: {parent} may not be written to')
 
 
 def model_id(config: ModelDescription, weights: bytes) -> str:
@@ -189,7 +209,7 @@ def _check_free(folder: Path, overwrite: bool) -> None:
     if not folder.exists():
         return
     if not overwrite:
-        raise ModelError(f'{folder}: already exists; choose another name or allow overwriting')
+        raise ModelError(f'{folder}: already exists; choose another name or give --force')
     foreign = (
         sorted({entry.name for entry in folder.iterdir()} - {CONFIG_FILE, WEIGHTS_FILE, CARD_FILE})
         if folder.is_dir()

@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from bev_perception.model import folder as folder_module
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import ModelConfig, own_family
 from bev_perception.model.config_view import RadarSection
-from bev_perception.model.folder import load_model, save_model
+from bev_perception.model.folder import check_target, load_model, save_model
 from bev_perception.pipeline import BevPipeline
 
 NANO = Path(__file__).resolve().parents[2] / 'models' / 'nano'
@@ -261,6 +262,17 @@ def test_failed_save_leaves_nothing_behind(
             save_model(tmp_path / target, tiny_config(), model, overwrite=overwrite)
     assert [entry.name for entry in tmp_path.iterdir()] == ['tiny']
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+
+def test_folders_around_it_are_made(tmp_path: Path, model: BevModel) -> None:
+    check_target(tmp_path / 'a' / 'b' / 'm', overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+    save_model(tmp_path / 'a' / 'b' / 'm', tiny_config(), model)
+    assert load_model(tmp_path / 'a' / 'b' / 'm').config == tiny_config()
+    (tmp_path / 'file').write_text('mine')
+    for refuse in (check_target, partial(save_model, config=tiny_config(), model=model)):
+        with pytest.raises(ModelError, match=r'x/m: cannot write the model: .*/file is no folder'):
+            refuse(tmp_path / 'file' / 'x' / 'm', overwrite=False)
 
 
 def test_failed_swap_puts_the_old_folder_back(

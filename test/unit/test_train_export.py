@@ -11,6 +11,9 @@ import torch
 import yaml
 from bev_trainer.averaging.evaluate import even_clips
 from bev_trainer.cli import main
+from bev_trainer.commands import adapt as adapt_command
+from bev_trainer.commands import export as export_command
+from bev_trainer.commands import soup as soup_command
 from bev_trainer.config.sections import ClipSection
 from bev_trainer.config.train_config import load_train_config
 from bev_trainer.data.drive_source import DriveSource
@@ -285,6 +288,38 @@ def test_what_cannot_be_exported_is_refused(
     (output / 'notes.txt').write_text('mine')
     assert 'holds notes.txt' in refused(capsys, run, '-o', str(output), '--force')
     assert (output / 'notes.txt').read_text() == 'mine'
+
+
+def test_folders_around_the_model_are_made(folder: Path, tmp_path: Path) -> None:
+    export(folder, tmp_path / 'a' / 'b' / 'model')
+    assert [path.name for path in (tmp_path / 'a' / 'b').iterdir()] == ['model']
+
+
+def test_a_place_that_cannot_be_is_refused_before_any_work(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_late(*_: Any) -> None:
+        raise AssertionError('work was begun')
+
+    for module, begins in ((export_command, 'load_finished'), (soup_command, 'load_model')):
+        monkeypatch.setattr(module, begins, too_late)
+    monkeypatch.setattr(adapt_command, 'load_model', too_late)
+    file = tmp_path / 'file'
+    file.write_text('mine')
+    said = f': cannot write the model: {file} is no folder'
+    assert f'{file}/a/b{said}' in refused(capsys, str(folder / 'run'), '-o', f'{file}/a/b')
+    assert main(['soup', 'x', 'y', '-o', f'{file}/a/b']) == 2
+    assert f'{file}/a/b{said}' in capsys.readouterr().err
+    assert main(['adapt', 'x', '--data', 'y', '-o', f'{file}/a']) == 2
+    assert f'{file}/a/model{said}' in capsys.readouterr().err
+    (tmp_path / 'full' / 'model').mkdir(parents=True)
+    (tmp_path / 'full' / 'model' / 'notes.txt').write_text('mine')
+    assert main(['adapt', 'x', '--data', 'y', '-o', str(tmp_path / 'full')]) == 2
+    assert 'holds notes.txt' in capsys.readouterr().err
+    assert file.read_text() == 'mine'
 
 
 def test_a_training_without_an_average_has_none(

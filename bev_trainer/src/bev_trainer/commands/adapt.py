@@ -15,7 +15,7 @@ from bev_perception.evaluation.scenes.nuscenes.tables import find_version
 from bev_perception.files import write_atomically
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import own_family
-from bev_perception.model.folder import load_model, save_model
+from bev_perception.model.folder import check_target, load_model, save_model
 from bev_trainer.commands.numbers import at_least_one
 from bev_trainer.config.sections import DataSection
 from bev_trainer.config.train_config import TrainConfig, train_config_of
@@ -82,6 +82,7 @@ def _add_training_arguments(group: argparse._ArgumentGroup) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Adapts and compares; returns the exit code."""
+    check_target(args.output / MODEL, overwrite=True)
     old, config = load_model(args.model), training_of(args)
     old_sections = tuple(DataSection(**_held_out(path)) for path in args.old_data)
     if old_sections:

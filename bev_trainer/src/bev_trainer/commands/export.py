@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bev_perception.errors import ConfigError, ModelError
+from bev_perception.errors import ConfigError
 from bev_perception.evaluation.report import read_results
-from bev_perception.model.folder import load_model, save_model
+from bev_perception.model.folder import check_target, load_model, save_model
 from bev_trainer.averaging.batch_norm import recalibrate
 from bev_trainer.commands.numbers import at_least_one
 from bev_trainer.config.sections import DataSection
@@ -48,8 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Writes the folder; returns the exit code."""
-    if args.output.exists() and not args.force:
-        raise ModelError(f'{args.output}: already exists; choose another name or give --force')
+    check_target(args.output, args.force)
     evaluation = None if args.results is None else read_results(args.results)
     finished = load_finished(args.training, args.weights)
     config = finished.record.config

@@ -9,10 +9,10 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
-from bev_perception.errors import ConfigError, ModelError
+from bev_perception.errors import ConfigError
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import own_family
-from bev_perception.model.folder import LoadedModel, load_model, save_model
+from bev_perception.model.folder import LoadedModel, check_target, load_model, save_model
 from bev_trainer.averaging.provenance import check_same_network, described_soup
 from bev_trainer.averaging.soup import greedy_soup, uniform_soup
 from bev_trainer.averaging.soup_clips import SoupClips
@@ -76,8 +76,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuses what cannot go together before anything takes time."""
-    if args.output.exists() and not args.force:
-        raise ModelError(f'{args.output}: already exists; choose another name or give --force')
+    check_target(args.output, args.force)
     if (args.method == 'stock') != (args.base is not None):
         raise ConfigError('--method stock and --base MODEL go together: the base is its anchor')
     if args.method == 'greedy' and args.data is None:
