@@ -12,15 +12,18 @@ import pytest
 import torch
 from bev_trainer.augment.plan import AugmentSection
 from bev_trainer.config.sections import ClipSection, DataSection
+from bev_trainer.config.train_config import train_config_of
 from bev_trainer.data.clip import Clip
 from bev_trainer.data.clip_stream import Draw, DrawOrder, StepSampler, loader
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.data.scene_source import SceneSource
 from bev_trainer.data.sources import open_sources
+from bev_trainer.data.splits import taken_split
 from bev_trainer.dataset.bag.writer import write_bag
 from bev_trainer.dataset.nuscenes.writer import write_nuscenes
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.losses.clip_step import mean_losses, run_clip
+from bev_trainer.training.record import RunRecord, record_of
 from support.bags import assert_one_line
 from support.drives import SmallDrive, rig_of_lenses
 from support.train_scenes import assert_same_clip, data_set, short_config
@@ -107,6 +110,32 @@ def test_recordings(folder: Path) -> None:
     (lone,) = opened(DataSection(path=file))
     assert lone.clips == 1
     refused(DataSection(path=folder / 'bags', split='val'), 'recordings have none', 'split: null')
+
+
+def test_only_data_sets_have_splits(folder: Path) -> None:
+    """What nobody chose is that of data sets, and nothing of recordings and single files."""
+    file = next((folder / 'bags' / 'one').glob('*.mcap'))
+    drive = folder / 'city' / 'drives' / 'drive_000000.zip'
+    for path in (folder / 'city', folder / 'tables', folder / 'tables' / 'v1.0-synth'):
+        assert taken_split(DataSection(path=path)) == 'train'
+        assert taken_split(DataSection(path=path, split=None)) is None
+    for path in (folder / 'bags', folder / 'bags' / 'one', file, drive):
+        assert taken_split(DataSection(path=path)) is None
+        assert taken_split(DataSection(path=path, split='val')) == 'val'
+    # Formats of other packages may have them; so may what is not there.
+    assert taken_split(DataSection(path=folder / 'nowhere')) == 'train'
+
+
+def test_a_training_records_what_it_takes(folder: Path, tmp_path: Path) -> None:
+    paths = [folder / 'city', folder / 'bags', folder / 'tables']
+    content = {
+        'model': tmp_path / 'model.yaml', 'run': {'steps': 400},
+        'data': [{'path': path} for path in paths[:2]] + [{'path': paths[2], 'split': 'val'}],
+    }  # fmt: skip
+    config = train_config_of(content, 'test')
+    record = record_of(config, CONFIG, opened(*config.data))
+    assert [item.split for item in record.data] == ['train', '', 'val']
+    assert RunRecord.load(record.dump(), 'test') == record
 
 
 def test_tables(folder: Path, tmp_path: Path) -> None:

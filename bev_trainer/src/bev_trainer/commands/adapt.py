@@ -11,7 +11,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bev_perception.evaluation.scenes.nuscenes.tables import find_version
 from bev_perception.files import write_atomically
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import own_family
@@ -20,7 +19,7 @@ from bev_trainer.commands.numbers import at_least_one
 from bev_trainer.config.sections import DataSection
 from bev_trainer.config.train_config import TrainConfig, train_config_of
 from bev_trainer.data.sources import open_sources
-from bev_trainer.dataset.manifest import MANIFEST
+from bev_trainer.data.splits import has_splits
 from bev_trainer.training.calibrate import calibrate, with_thresholds
 from bev_trainer.training.card import card_of
 from bev_trainer.training.compare import Comparison, as_csv, as_text, compare
@@ -124,8 +123,7 @@ def training_of(args: argparse.Namespace) -> TrainConfig:
 
 def _held_out(path: Path) -> dict[str, Any]:
     """Returns the data section of what is compared on; recordings have no splits."""
-    splits = (path / MANIFEST).is_file() or find_version(path) is not None
-    return {'path': path.resolve(), 'split': 'val' if splits else None}
+    return {'path': path.resolve(), 'split': 'val' if has_splits(path) else None}
 
 
 def _save(output: Path, config: TrainConfig) -> None:

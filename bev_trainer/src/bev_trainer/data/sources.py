@@ -21,6 +21,7 @@ from bev_trainer.data.drive_scene import DriveScene, drive_scenes
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.data.scene_lidar import LidarScan, read_lidar_scans
 from bev_trainer.data.scene_source import SceneSource, wants_lidar
+from bev_trainer.data.splits import taken_split
 
 T = TypeVar('T')
 
@@ -86,19 +87,12 @@ def _source(
 
 
 def _scenes(section: DataSection) -> Sequence[Scene]:
-    """Returns all scenes of a section's split.
-
-    The split that a section has unless it says otherwise is for data sets: single files and
-    recordings have none.
-    """
-    path, split = section.path, section.split
-    chosen = 'split' in section.model_fields_set
-    if path.is_file() and not chosen:
-        split = None
+    """Returns all scenes of a section's split."""
+    path, split = section.path, taken_split(section)
     try:
         scenes = drive_scenes(path, split)
         if scenes is None:
-            scenes = _discovered(section, split, chosen)
+            scenes = _discovered(section, split)
     except NothingFoundError as error:
         raise ConfigError(f'{path}: nothing to train on: {error.reason}') from error
     except BevError as error:
@@ -110,22 +104,12 @@ def _scenes(section: DataSection) -> Sequence[Scene]:
     return scenes
 
 
-def _discovered(section: DataSection, split: str | None, chosen: bool) -> Sequence[Scene]:
+def _discovered(section: DataSection, split: str | None) -> Sequence[Scene]:
     path = section.path
-    try:
-        scenes, refusals = discover(path, SceneOptions(split=split, sweeps=section.sweeps))
-    except BevError:
-        if split is None or chosen or not _holds_recordings(path):
-            raise
-        scenes, refusals = discover(path, SceneOptions())
+    scenes, refusals = discover(path, SceneOptions(split=split, sweeps=section.sweeps))
     for refusal in refusals:
         _log.warning("%s: scene '%s' is left out: %s", path, refusal.name, refusal.reason)
     return scenes
-
-
-def _holds_recordings(path: Path) -> bool:
-    endings = ('*.mcap', '*.db3')
-    return find_version(path) is None and any(next(path.rglob(e), None) for e in endings)
 
 
 def _lidar(path: Path, scenes: Sequence[Scene]) -> dict[str, LidarScan]:

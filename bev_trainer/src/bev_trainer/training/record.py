@@ -14,6 +14,7 @@ from bev_perception.errors import ConfigError
 from bev_perception.model.config import ModelConfig, own_family, parse_model_config
 from bev_trainer.config.train_config import TrainConfig
 from bev_trainer.data.clip_source import ClipSource
+from bev_trainer.data.splits import taken_split
 from bev_trainer.dataset.manifest import MANIFEST
 
 # What may change when a training is resumed: it does not decide about the steps that are done.
@@ -32,7 +33,7 @@ class DataRecord:
 
     Attributes:
         name: of its folder or file.
-        split: of it; empty for all.
+        split: of it; empty for all, and for recordings, which have none.
         scenes: recordings.
         clips: that can be drawn from them.
         weight: see `DataSection`.
@@ -131,7 +132,7 @@ def record_of(config: TrainConfig, model: ModelConfig, sources: Sequence[ClipSou
     data = tuple(
         DataRecord(
             section.path.resolve().name,
-            section.split or '',
+            taken_split(section) or '',
             source.scenes,
             source.clips,
             section.weight,
