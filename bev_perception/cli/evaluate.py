@@ -100,7 +100,7 @@ def _add_scoring(group: argparse._ArgumentGroup) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Runs the evaluation; returns the exit code (1 when something was refused)."""
-    command = 'bev evaluate ' + ' '.join(map(str, args.compare or args.data))
+    command = command_of(args)
     bootstrap = BootstrapOptions(args.bootstrap)
     if args.compare is not None:
         if args.data:
@@ -129,6 +129,22 @@ def main(args: argparse.Namespace) -> int:
         ray=args.ray,
     )
     return 1 if evaluate(request, command, say).refusals else 0
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """Returns the command for reports: what was evaluated and how, wherever it lies."""
+    if args.compare is not None:
+        return ' '.join(['bev evaluate --compare', *(path.name for path in args.compare)])
+    words = ['bev evaluate', *(path.resolve().name for path in args.data)]
+    for option in ('split', 'scenes', 'rate', 'min_score'):
+        value = getattr(args, option)
+        if value is not None:
+            number = f'{value:g}' if isinstance(value, float) else str(value)
+            words += [f'--{option.replace("_", "-")}', number]
+    for option in ('scene', 'robustness'):
+        if values := getattr(args, option):
+            words += [f'--{option}', *values]
+    return ' '.join(words)
 
 
 def say(line: str) -> None:

@@ -51,7 +51,7 @@ def test_shipped_description() -> None:
     assert config.head_grid('occupancy') == BevGrid(-50.0, -50.0, 0.5, 200, 200)
     assert config.feature_size() == (16, 44)
     assert config.depth is not None and config.depth.bins == 59
-    assert not config.training.trained
+    assert config.training.trained
 
 
 @pytest.mark.parametrize('name', ['nano', 'base', 'large'])

@@ -293,10 +293,16 @@ def test_failed_swap_puts_the_old_folder_back(
     assert [entry.name for entry in tmp_path.iterdir()] == ['tiny']
 
 
-def test_shipped_model_is_small_and_says_that_it_is_untrained() -> None:
+def test_shipped_model_is_small_and_says_what_it_was_trained_on() -> None:
     loaded = load_model(NANO)
-    assert not loaded.config.training.trained
-    assert 'untrained' in loaded.config.training.description
+    training = loaded.config.training
+    assert training.trained and training.steps > 1000
+    (data,) = training.data
+    assert (data.name, data.split, data.scenes) == ('world_200', 'train', 148)
+    manifest = NANO.parents[1] / 'docs' / 'synthetic' / 'manifest.json'
+    assert data.sha256 == hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert loaded.model_id in (NANO / 'CARD.md').read_text()
+    assert loaded.config.heads.semantics and loaded.config.heads.semantics.thresholds
     assert sum(path.stat().st_size for path in NANO.iterdir()) < 8e6
     assert isinstance(loaded.model, BevModel)
     assert not list(loaded.model.backbone.get_submodule('layer3').children())[2:]

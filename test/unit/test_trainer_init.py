@@ -84,15 +84,15 @@ def test_existing_output_needs_force(
     assert contents(tmp_path / 'm') != before
 
 
-def test_shipped_model_is_made_by_this_command(tmp_path: Path) -> None:
+def test_the_shipped_network_with_fresh_weights(tmp_path: Path) -> None:
     config = ['--config', str(NANO / 'model.yaml')]
     assert main(['init', *config, '--half', '-o', str(tmp_path / 'nano')]) == 0
     made, shipped = load_model(tmp_path / 'nano'), load_model(NANO)
-    assert (tmp_path / 'nano' / 'model.yaml').read_bytes() == (NANO / 'model.yaml').read_bytes()
-    expected = shipped.model.state_dict()
-    for name, tensor in made.model.state_dict().items():
-        # Random numbers may differ in the last bit between processors.
-        torch.testing.assert_close(tensor, expected[name], rtol=2e-3, atol=1e-6)
+    assert shipped.config.training.trained and not made.config.training.trained
+    assert made.config == shipped.config.model_copy(update={'training': made.config.training})
+    expected = {name: tensor.shape for name, tensor in shipped.model.state_dict().items()}
+    assert {name: t.shape for name, t in made.model.state_dict().items()} == expected
+    assert made.weights_hash != shipped.weights_hash
 
 
 @pytest.mark.parametrize(
