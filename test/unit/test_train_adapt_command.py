@@ -159,6 +159,29 @@ def test_the_model_says_both_its_lives(folder: Path, tmp_path: Path) -> None:
     assert load_model(tmp_path / 'out' / 'model').model_id == loaded.model_id
 
 
+def test_what_is_compared_on_what_was_learned_says_so(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A drive file has no split to hold out, as recordings have none."""
+    drives = folder / 'new' / 'drives'
+    learned, other = (str(drives / f'drive_{index:06d}.zip') for index in (0, 2))
+
+    def said(name: str, *validation: str) -> tuple[str, str, str]:
+        output = tmp_path / name
+        assert adapt(folder, output, '--data', learned, *validation) == 0
+        table = (output / 'comparison.csv').read_text()
+        return capsys.readouterr().out, table, (output / 'model' / 'CARD.md').read_text()
+
+    out, table, card = said('same')
+    assert out.splitlines()[0].startswith(f'nothing is held out of {learned}: ')
+    assert 'new data, learned: old' in out and '\n"new data, learned",' in table
+    assert '- calibrated on what it has learned from, too: drive_000000.zip\n' in card
+    out, table, card = said('other', '--validation', other)
+    assert 'held out' not in out and 'learned' not in table and 'learned from' not in card
+    out, table, _ = said('both', '--validation', learned, other)
+    assert out.count('held out') == 1 and 'new data, part learned: old' in out
+
+
 @pytest.mark.parametrize(
     ('options', 'said'),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.losses.clip_step import run_clip
 from bev_trainer.training.calibrate import best_threshold, calibrate, reset_calibration
 from bev_trainer.training.checkpoint import read_checkpoint
+from bev_trainer.training.finished import load_finished
 from bev_trainer.training.record import fingerprint
 from bev_trainer.training.run import create_model
 from support.train_set import short_config, write_data_set, write_training
@@ -245,6 +247,25 @@ def test_the_card_says_what_was_done(folder: Path, tmp_path: Path) -> None:
     card = (tmp_path / 'plain' / 'CARD.md').read_text()
     assert '- weights: last step' in card and '- probabilities are not calibrated' in card
     assert plain.model_id != loaded.model_id
+
+
+def test_what_is_calibrated_on_what_was_learned_says_so(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finished = load_finished(folder / 'run')
+    config = finished.record.config
+    config = config.model_copy(update={'validation': config.data})
+    record = replace(finished.record, config=config)
+    same = replace(finished, record=record)
+    said = 'calibrated on what it has learned from, too: data\n'
+    for name, found, times in (('a', finished, 0), ('b', same, 1)):
+        monkeypatch.setattr(export_command, 'load_finished', lambda *_, found=found: found)
+        export(folder, tmp_path / name, '--calibrate', '1')
+        assert capsys.readouterr().out.count(said) == times
+        assert (tmp_path / name / 'CARD.md').read_text().count(f'- {said}') == times
 
 
 def results(path: Path, model_id: str) -> Path:

@@ -18,7 +18,7 @@ from bev_trainer.data.clip_stream import Draw, DrawOrder, StepSampler, loader
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.data.scene_source import SceneSource
 from bev_trainer.data.sources import open_sources
-from bev_trainer.data.splits import taken_split
+from bev_trainer.data.splits import learned_too, taken_split
 from bev_trainer.dataset.bag.writer import write_bag
 from bev_trainer.dataset.nuscenes.writer import write_nuscenes
 from bev_trainer.dataset.reader import Drive
@@ -124,6 +124,32 @@ def test_only_data_sets_have_splits(folder: Path) -> None:
         assert taken_split(DataSection(path=path, split='val')) == 'val'
     # Formats of other packages may have them; so may what is not there.
     assert taken_split(DataSection(path=folder / 'nowhere')) == 'train'
+
+
+def test_what_is_looked_at_and_learned_from(folder: Path) -> None:
+    def shared(held_out: DataSection, learned: DataSection) -> bool:
+        assert learned_too([learned], [held_out]) in ((), (learned,))
+        return bool(learned_too([held_out], [learned]))
+
+    def part(name: str, **split: Any) -> DataSection:
+        return DataSection(path=folder / name, **split)
+
+    city, bags = part('city'), part('bags')
+    assert not shared(part('city', split='val'), city)
+    assert shared(part('city', split=None), city) and shared(city, part('city', split=None))
+    assert shared(part('city', split='train/car_6'), city)
+    assert shared(city, part('city', split='train/car_6'))
+    assert not shared(part('city', split='train/car_6'), part('city', split='train/car_60'))
+    assert not shared(part('bags'), city)
+    # Recordings, and folders that they are in, are all learned from.
+    assert shared(bags, bags) and shared(part('bags/one'), bags) and shared(bags, part('bags/one'))
+    assert not shared(part('bags/one'), part('bags/two'))
+    assert shared(part('tables'), part('tables/v1.0-synth'))
+    assert not shared(part('tables', split='val'), part('tables/v1.0-synth'))
+    # A drive of a data set may be of any split.
+    drive = part('city/drives/drive_000000.zip')
+    assert shared(drive, drive) and shared(drive, part('city', split=None))
+    assert not shared(drive, city)
 
 
 def test_a_training_records_what_it_takes(folder: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bev_trainer.commands.numbers import at_least_one
 from bev_trainer.config.sections import DataSection
 from bev_trainer.config.train_config import TrainConfig, train_config_of
 from bev_trainer.data.sources import open_sources
-from bev_trainer.data.splits import has_splits
+from bev_trainer.data.splits import has_splits, learned_too
 from bev_trainer.training.calibrate import calibrate, with_thresholds
 from bev_trainer.training.card import card_of
 from bev_trainer.training.compare import Comparison, as_csv, as_text, compare
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--validation', type=Path, nargs='+',
-        help="new data to compare on (default: the split 'val' of --data)",
+        help="new data to calibrate and to compare on (default: the split 'val' of --data; "
+        'recordings have none, of them it is what is learned from)',
     )  # fmt: skip
     parser.add_argument(
         '--old-data', type=Path, nargs='+', default=(),
@@ -87,8 +88,16 @@ def main(args: argparse.Namespace) -> int:
     if old_sections:
         # Before the training, rather than after it.
         open_sources(old_sections, own_family(old.config), config.clip)
+    rank = Processes.here().rank
+    learned = learned_too(config.validation, config.data)
+    if learned and rank == 0:
+        names = ', '.join(str(section.path) for section in learned)
+        print(
+            f'nothing is held out of {names}: the model is calibrated and compared on what it '
+            'learns from; name other data with --validation'
+        )
     outcome = train(config, args.output, args.resume)
-    if Processes.here().rank != 0:
+    if rank != 0:
         return 0
     print(outcome.summary(args.output))
     if outcome.signal is not None:
@@ -147,7 +156,11 @@ def _save(output: Path, config: TrainConfig) -> None:
 def _compared(
     old: BevModel, new: BevModel, config: TrainConfig, old_sections: tuple[DataSection, ...]
 ) -> list[Comparison]:
-    sets = {'new data': config.validation}
+    learned = learned_too(config.validation, config.data)
+    name = 'new data'
+    if learned:
+        name += ', learned' if learned == config.validation else ', part learned'
+    sets = {name: config.validation}
     if old_sections:
         sets = {'old data': old_sections, **sets}
     count, batch = config.check.clips, config.run.batch

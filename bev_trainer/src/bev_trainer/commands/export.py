@@ -70,6 +70,8 @@ def main(args: argparse.Namespace) -> int:
     )
     for item in calibrated:
         print(item)
+    if calibrated and finished.learned_too:
+        print(f'calibrated on what it has learned from, too: {finished.learned_too}')
     model_id = load_model(args.output).model_id
     print(f'{args.output}: {model_id}, {description.training.description}')
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bev_perception.evaluation.scenes.discover import BAG_FILES
@@ -36,6 +37,30 @@ def has_splits(path: Path) -> bool:
     return not any(next(path.rglob(f'*{ending}'), None) for ending in BAG_FILES)
 
 
+def learned_too(
+    held_out: Sequence[DataSection], learned: Sequence[DataSection]
+) -> tuple[DataSection, ...]:
+    """Returns those of the sections to look at a model on that may hold what it learns from."""
+    return tuple(
+        section for section in held_out if any(_share_data(section, other) for other in learned)
+    )
+
+
 def is_synthetic(path: Path) -> bool:
     """Returns whether there is a data set of synthetic drives, complete or not."""
     return (path / DRIVES).is_dir() and any((path / n).is_file() for n in (HEADER, MANIFEST))
+
+
+def _share_data(one: DataSection, other: DataSection) -> bool:
+    first, second = taken_split(one), taken_split(other)
+    place, other_place = one.path.resolve(), other.path.resolve()
+    if place == other_place:
+        return first is None or second is None or _meet(first, second)
+    if place in other_place.parents:
+        return first is None or (second is not None and _meet(first, second))
+    return other_place in place.parents and _share_data(other, one)
+
+
+def _meet(first: str, second: str) -> bool:
+    """Returns whether splits are the same, or one is the other of a single rig ('val/car_6')."""
+    return f'{first}/'.startswith(f'{second}/') or f'{second}/'.startswith(f'{first}/')

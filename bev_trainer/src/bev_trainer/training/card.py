@@ -112,6 +112,8 @@ def _training(finished: Finished, config: ModelConfig, calibrated: Sequence[Cali
     lines += [f'- calibrated {item}' for item in calibrated]
     if not calibrated:
         lines.append('- probabilities are not calibrated')
+    elif finished.learned_too:
+        lines.append(f'- calibrated on what it has learned from, too: {finished.learned_too}')
     return '\n'.join(lines)
 
 

@@ -12,6 +12,7 @@ from bev_perception.errors import ConfigError
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import ModelConfig
 from bev_perception.model.config_sections import TrainingDataSection
+from bev_trainer.data.splits import learned_too
 from bev_trainer.training.averages import create_average
 from bev_trainer.training.checkpoint import LAST, read_checkpoint
 from bev_trainer.training.record import RunRecord
@@ -36,6 +37,12 @@ class Finished:
     weights: Weights
     step: int
     record: RunRecord
+
+    @property
+    def learned_too(self) -> str:
+        """Names of validation data that may hold what it has learned from; empty: none does."""
+        config = self.record.config
+        return ', '.join(s.path.name for s in learned_too(config.validation, config.data))
 
     def description(self) -> ModelConfig:
         """Returns the description of the model, with where its weights come from."""
