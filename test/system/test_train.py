@@ -22,6 +22,8 @@ from support.train_scenes import written
 from support.train_set import lose_box, tear_jpeg, write_data_set, write_training
 from torch import Tensor
 
+from bev_perception.evaluation.report.numbers import plural
+
 COMMAND = [sys.executable, '-m', 'bev_trainer', 'train']
 TORCHRUN = [
     sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
@@ -217,7 +219,8 @@ def test_bad_data_is_named_and_counted(
     total = 0
     for reason in reasons:
         (line,) = [line for line in printed.out.splitlines() if reason in line]
-        total += int(line.removeprefix('left out ').partition(' ')[0])
+        times = line.removeprefix('left out ').partition(':')[0]
+        total += 1 if times == 'once' else int(times.removesuffix(' times'))
         assert printed.err.count(reason) == 1
     # Of eight clips in all, six are there, and each comes once before any comes again.
     assert total >= 3
@@ -268,7 +271,8 @@ def test_lost_images_are_named_and_counted(
         assert seen_cut.startswith(f'validation: image left out once: {left[0]}: ')
         assert seen_gone.startswith(f'validation: image left out once: {left[1]}: ')
         assert last == (
-            f'{tmp_path}/run: {steps} steps done, 0 clips and {4 * steps} images left out'
+            f'{tmp_path}/run: {plural(steps, "step")} done, 0 clips and {4 * steps} images '
+            'left out'
         )
 
 

@@ -20,6 +20,7 @@ from bev_trainer.config.train_config import load_train_config
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.losses.clip_step import run_clip
 from bev_trainer.training.calibrate import best_threshold, calibrate, reset_calibration
+from bev_trainer.training.card import card_of
 from bev_trainer.training.checkpoint import read_checkpoint
 from bev_trainer.training.finished import load_finished
 from bev_trainer.training.record import fingerprint
@@ -29,7 +30,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from bev_perception.evaluation.report.json_file import results_json
-from bev_perception.evaluation.results import Estimate, Evaluation, RunResult
+from bev_perception.evaluation.results import (
+    Estimate,
+    Evaluation,
+    FrameNote,
+    RunResult,
+    SceneResult,
+)
+from bev_perception.evaluation.scenes.scene import SceneInfo
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.folder import LoadedModel, load_model
 
@@ -297,6 +305,27 @@ def test_figures_of_this_very_model_go_into_the_card(
     error = refused(capsys, *words, '--weights', 'last')
     assert f'the results are of {first.model_id}, and the model is tiny-0.1.0-' in error
     assert load_model(output).model_id == first.model_id
+
+
+@pytest.mark.parametrize(
+    ('settings', 'scenes', 'said'),
+    [
+        ({'split': 'test'}, 1, 'On world, split test: 1 scene, 1 frame.'),
+        ({'split': 'all'}, 1, 'On world: 1 scene, 1 frame.'),
+        ({}, 2, 'On world: 2 scenes, 2 frames; 95 % intervals over scenes.'),
+        ({'split': 'val'}, 0, 'On world, split val: 0 scenes, 0 frames.'),
+    ],
+)
+def test_the_card_says_on_what_figures_are(
+    folder: Path, settings: dict[str, str], scenes: int, said: str
+) -> None:
+    note = FrameNote(0, ('USED',), None, 0.0)
+    scene = SceneResult(SceneInfo('a', 'synthetic', ('front',), 1.0), 1, (note,), {})
+    run = RunResult('m', 'x', 'world', 'clean', {}, {}, {}, (scene,) * scenes)
+    finished = load_finished(folder / 'run')
+    evaluation = Evaluation('bev evaluate', (run,), settings=settings)
+    card = card_of(finished, finished.description(), 'm', [], evaluation)
+    assert f'\n{said}\n' in card
 
 
 def test_what_cannot_be_exported_is_refused(

@@ -134,7 +134,7 @@ def test_a_summary_of_all_kinds(tmp_path: Path) -> None:
         'images left out 2 times, such as bag: left at 2: torn',
         'lidar scan left out once: bag: lidar at 7: gone',
         'left out 2 times: a: x',
-        'left out 1 times: b: y',
+        'left out once: b: y',
         'validation: image left out once: bag: left at 9: torn',
         'not validated on: c: z',
     ]
@@ -142,6 +142,13 @@ def test_a_summary_of_all_kinds(tmp_path: Path) -> None:
     assert found.summary(tmp_path).splitlines() == [*lines, last]
     found.write(tmp_path)
     assert (tmp_path / 'log' / 'left_out.txt').read_text().splitlines() == lines
+
+
+def test_what_is_there_once_is_said_so(tmp_path: Path) -> None:
+    found = outcome(step=1, left_out={'b: y': 1}, lost=counted(image('3')))
+    assert found.summary(tmp_path).splitlines()[-1] == (
+        f'{tmp_path}: 1 step done, 1 clip and 1 image left out'
+    )
 
 
 def test_long_lists_are_in_the_file(tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ def test_a_box_of_no_numbers_beside_a_recording(
     assert "scene 'bag'" in problem and str(file) in problem
     assert 'frame 3, objects[1].center_m[0]: must be a finite number' in problem
     assert [r.message for r in caplog.records] == [
-        f'{tmp_path}: {problem}', f'{tmp_path}: 1 problems; 1 clips remain',
+        f'{tmp_path}: {problem}', f'{tmp_path}: 1 problem; what remains: 1 clip',
     ]  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def test_data_recalibrates_batch_norm_and_only_that(folder: Path, tmp_path: Path
     assert changed
     assert all(name.endswith(('running_mean', 'running_var')) for name in changed)
     config = load_model(tmp_path / 'a').config
-    assert config.training.description.endswith('; batch norm of 1 clips of drive')
+    assert config.training.description.endswith('; batch norm of 1 clip of drive')
 
 
 def test_greedy_leaves_out_what_makes_it_worse(

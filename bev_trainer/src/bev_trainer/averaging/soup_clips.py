@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from bev_perception.evaluation.report.numbers import plural
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import ModelConfig
 from bev_trainer.averaging.batch_norm import recalibrate
@@ -64,7 +65,7 @@ class SoupClips:
 
     def __str__(self) -> str:
         clips = sum(len(batch.frames[0].images) for batch in self.training)
-        return f'{clips} clips of {self._path.resolve().stem}'
+        return f'{plural(clips, "clip")} of {self._path.resolve().stem}'
 
     def _clips(self, split: Split) -> list[Clip]:
         clip = ClipSection()

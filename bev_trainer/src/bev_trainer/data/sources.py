@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from bev_perception.errors import BevError, ConfigError
+from bev_perception.evaluation.report.numbers import plural
 from bev_perception.evaluation.scenes.discover import NothingFoundError, discover
 from bev_perception.evaluation.scenes.nuscenes.scene import NuScenesScene
 from bev_perception.evaluation.scenes.nuscenes.tables import find_version
@@ -78,11 +79,12 @@ def _source(
         _log.warning('%s: %s', section.path, problem)
     if not made.clips:
         first = f': {made.problems[0]}' if made.problems else ''
-        more = f', and {len(made.problems) - 1} problems more' if len(made.problems) > 1 else ''
+        others = len(made.problems) - 1
+        more = f', and {plural(others, "problem")} more' if others > 0 else ''
         raise ConfigError(f'{section.path}: nothing in it makes a clip{first}{more}')
     if made.problems:
-        count = len(made.problems)
-        _log.warning('%s: %d problems; %d clips remain', section.path, count, made.clips)
+        counts = plural(len(made.problems), 'problem'), plural(made.clips, 'clip')
+        _log.warning('%s: %s; what remains: %s', section.path, *counts)
     return made
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bev_perception.errors import ConfigError
 from bev_perception.evaluation.report.figure_names import explanation, headline_names
+from bev_perception.evaluation.report.numbers import plural
 from bev_perception.evaluation.report.runs import CLEAN
 from bev_perception.evaluation.report.terminal import estimate_text
 from bev_perception.evaluation.results import Evaluation, RunResult
@@ -43,6 +44,7 @@ def card_of(
     return '\n\n'.join(parts) + '\n'
 
 
+_ALL = 'all'  # as evaluations call it when no split was asked for
 _LIMITS = """## Limits
 
 - Probabilities and errors hold for data like that above; other rigs, places, weather and traffic
@@ -104,7 +106,8 @@ def _training(finished: Finished, config: ModelConfig, calibrated: Sequence[Cali
         '',
         _table(('Data', 'Split', 'Recordings', 'Clips', 'Weight', 'SHA-256'), data),
         '',
-        f'- {section.steps} steps of {run.batch * run.accumulate} clips, seed {section.seed}, '
+        f'- {plural(section.steps, "step")} of {plural(run.batch * run.accumulate, "clip")}, '
+        f'seed {section.seed}, '
         f'{run.precision}',
         f'- weights: {weights}',
         f'- program: bev_trainer {section.code}',
@@ -124,17 +127,21 @@ def _figures(evaluation: Evaluation | None, model_id: str) -> str:
     if not runs:
         known = ', '.join(dict.fromkeys(run.model for run in evaluation.runs)) or 'nothing'
         raise ConfigError(f'the results are of {known}, and the model is {model_id}')
-    blocks = ['## Figures', *map(_figures_of, runs), f'Made by `{evaluation.command}`.']
+    split = evaluation.settings.get('split', _ALL)
+    blocks = ['## Figures', *(_figures_of(run, split) for run in runs)]
+    blocks.append(f'Made by `{evaluation.command}`.')
     return '\n\n'.join(blocks)
 
 
-def _figures_of(run: RunResult) -> str:
+def _figures_of(run: RunResult, split: str) -> str:
     rows = [
         (name, estimate_text(run.figures.get(name)), explanation(name))
         for name in headline_names([run])
     ]
     frames = sum(len(scene.notes) for scene in run.scenes)
-    text = f'On {run.data}: {len(run.scenes)} scenes, {frames} frames; 95 % intervals over scenes.'
+    place = run.data if split == _ALL else f'{run.data}, split {split}'
+    text = f'On {place}: {plural(len(run.scenes), "scene")}, {plural(frames, "frame")}'
+    text += '; 95 % intervals over scenes.' if len(run.scenes) > 1 else '.'
     return f'{text}\n\n{_table(("Figure", "Value", ""), rows)}'
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from bev_perception.errors import ConfigError
+from bev_perception.evaluation.report.numbers import plural
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import ModelConfig
 from bev_perception.model.config_sections import TrainingDataSection
@@ -49,7 +50,7 @@ class Finished:
         record, before = self.record, self.record.model.training
         names = ', '.join(f'{item.name} ({item.split or "all"})' for item in record.data)
         scenes = sum(item.scenes for item in record.data)
-        text = f'{self.step} steps on {scenes} recordings of {names}'
+        text = f'{plural(self.step, "step")} on {plural(scenes, "recording")} of {names}'
         data = tuple(TrainingDataSection(**asdict(item)) for item in record.data)
         if before.trained:
             text, data = f'{text}; before that {before.description}', (*before.data, *data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bev_perception.evaluation.report.numbers import plural
 from bev_perception.files import write_atomically
 from bev_trainer.data.lost_parts import LostParts
 from bev_trainer.training.log_files import LOG
@@ -50,7 +51,10 @@ class Outcome:
         kinds = [
             [f'not used: {problem}' for problem in self.problems],
             self.lost.lines(),
-            [f'left out {count} times: {reason}' for reason, count in self.left_out.items()],
+            [
+                f'left out {"once" if count == 1 else f"{count} times"}: {reason}'
+                for reason, count in self.left_out.items()
+            ],
             [f'validation: {line}' for line in self.unseen_parts.lines()],
             [f'not validated on: {reason}' for reason in self.unseen],
         ]
@@ -68,8 +72,8 @@ class Outcome:
         """Returns what came of the training in a folder, for people."""
         ended = 'done' if self.signal is None else 'stopped; go on with --resume'
         last = (
-            f'{folder}: {self.step} steps {ended}, {self.clips} clips and {self.images} images '
-            'left out'
+            f'{folder}: {plural(self.step, "step")} {ended}, {plural(self.clips, "clip")} and '
+            f'{plural(self.images, "image")} left out'
         )
         return '\n'.join([*self.lines(_MOST), last])
 

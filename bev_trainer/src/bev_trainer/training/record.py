@@ -11,6 +11,7 @@ from typing import Any
 
 import bev_trainer
 from bev_perception.errors import ConfigError
+from bev_perception.evaluation.report.numbers import plural
 from bev_perception.model.config import ModelConfig, own_family, parse_model_config
 from bev_trainer.config.train_config import TrainConfig
 from bev_trainer.data.clip_source import ClipSource
@@ -49,7 +50,7 @@ class DataRecord:
 
     def __str__(self) -> str:
         split = f' ({self.split})' if self.split else ''
-        return f"{self.clips} clips of '{self.name}'{split}, content {self.sha256[:12]}"
+        return f"{plural(self.clips, 'clip')} of '{self.name}'{split}, content {self.sha256[:12]}"
 
 
 @dataclass(frozen=True)
