@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 import torch
-from bev_trainer.config.sections import ClipSection
+from bev_trainer.cli import main
+from bev_trainer.config.sections import ClipSection, DataSection
 from bev_trainer.data.clip_stream import ClipDataset, Draw, collate
 from bev_trainer.data.drive_source import DriveSource
+from bev_trainer.data.sources import open_sources
+from bev_trainer.dataset.members import DESCRIPTION
+from bev_trainer.dataset.reader import Drive
 from bev_trainer.errors import DatasetError
 from support.drives import SmallDrive, rig_of_lenses
-from support.train_set import LABEL_FRAMES, lose_box, short_config, tear_jpeg
+from support.train_scenes import assert_same_clip
+from support.train_set import (
+    LABEL_FRAMES,
+    lose_box,
+    rewrite,
+    short_config,
+    tear_jpeg,
+    write_data_set,
+    write_training,
+)
+
+from bev_perception.errors import ConfigError
 
 
 @pytest.fixture
@@ -21,6 +37,88 @@ def drive(tmp_path: Path) -> Path:
 
 def source(path: Path) -> DriveSource:
     return DriveSource([path], short_config(), ClipSection(frames=2))
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Path:
+    """Four drives to train on, the second of which is cut off."""
+    root = write_data_set(tmp_path / 'city', ('train',) * 4)
+    cut_off(root / 'drives' / 'drive_000001.zip')
+    return root
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3000])
+
+
+def opened(path: Path, share: float, split: str | None = 'train') -> DriveSource:
+    section, clip = DataSection(path=path, split=split), ClipSection(frames=2)
+    (found,) = open_sources([section], short_config(), clip, max_bad_share=share)
+    assert isinstance(found, DriveSource)
+    return found
+
+
+def refused(path: Path, share: float, split: str | None = 'train') -> str:
+    with pytest.raises(ConfigError) as caught:
+        opened(path, share, split)
+    message = str(caught.value)
+    assert '\n' not in message and message.count(path.name) == 1
+    return message
+
+
+BAD = "drive 'drive_000001': is not a whole drive file: truncated, or something else"
+
+
+def test_a_file_that_is_no_whole_drive_is_left_out(
+    city: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = opened(city, 0.25)
+    assert found.problems == (BAD,) and (found.scenes, found.clips, found.cameras) == (3, 6, 3)
+    assert [r.message for r in caplog.records] == [
+        f'{city}: {BAD}', f'{city}: 1 problem; what remains: 6 clips'
+    ]  # fmt: skip
+    # Those of the drives behind it are theirs.
+    alone = source(city / 'drives' / 'drive_000003.zip')
+    assert_same_clip(found.clip(5, None), alone.clip(1, None))
+
+
+def test_too_many_of_them_are_refused(city: Path) -> None:
+    start = f'{city}: 1 of 4 drives cannot be used'
+    assert refused(city, 0.0) == f'{start}; the first: {BAD}'
+    assert refused(city, 0.2) == (
+        f'{start}, more than run.max_bad_share = 0.2 allows; the first: {BAD}'
+    )
+    for number in (0, 2, 3):
+        cut_off(city / 'drives' / f'drive_{number:06d}.zip')
+    assert refused(city, 1.0).startswith(f'{city}: 4 of 4 drives cannot be used')
+    alone = city / 'drives' / 'drive_000001.zip'
+    assert refused(alone, 1.0, None) == (
+        f'{alone}: is not a whole drive file: truncated, or something else'
+    )
+
+
+def test_what_is_left_out_is_in_the_summary(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_training(
+        tmp_path, city, run={'steps': 1, 'max_bad_share': 0.25}, validation=[],
+        optimiser={'warmup_steps': 0, 'schedule': 'cosine'},
+    )  # fmt: skip
+    assert main(['train', str(file), '-o', str(tmp_path / 'run')]) == 0
+    assert f'not used: {city}: {BAD}' in capsys.readouterr().out.splitlines()
+    assert (
+        main(['export', str(tmp_path / 'run'), '-o', str(tmp_path / 'm'), '--batch-norm', '1'])
+        == 0
+    )
+    assert '| city | train | 3 | 6 |' in (tmp_path / 'm' / 'CARD.md').read_text()
+
+
+def test_a_drive_that_is_damaged_names_its_file_once(drive: Path) -> None:
+    rewrite(drive, DESCRIPTION, lambda content: b'{}')
+    with pytest.raises(DatasetError) as caught, Drive(drive) as found:
+        _ = found.cameras
+    assert str(caught.value).count(str(drive)) == 1
 
 
 @pytest.mark.parametrize(('kept', 'reason'), [(0.6, 'is cut off'), (0.0, 'neither JPEG nor PNG')])

@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_model(folder / name, config, base)
     save_model(folder / 'other', tiny_config(), BevModel(tiny_config()))
     SmallDrive(name='drive').write(folder)
+    (folder / 'torn.zip').write_bytes((folder / 'drive.zip').read_bytes()[:-3000])
     return folder
 
 
@@ -149,6 +150,7 @@ def test_greedy_leaves_out_what_makes_it_worse(
         ('one two', ['--method', 'stock', '--base', '{0}/other'], "other: 'heads.motion.steps'"),
         ('one two', ['--method', 'greedy'], 'greedy needs --data DATASET'),
         ('one two', ['--data', '{0}/no.zip'], 'no.zip'),
+        ('one two', ['--data', '{0}/torn.zip'], 'torn.zip: is not a whole drive file'),
         ('one two', ['--data', '{0}'], 'is no data set'),
     ],
 )

@@ -13,11 +13,8 @@ from bev_trainer.averaging.evaluate import even_clips, losses_of, total_of
 from bev_trainer.averaging.tensors import State
 from bev_trainer.config.sections import ClipSection, DataSection
 from bev_trainer.data.clip import Clip
-from bev_trainer.data.clip_source import ClipSource
-from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.data.sources import open_sources
 from bev_trainer.dataset.description import Split
-from bev_trainer.errors import DatasetError
 
 _BATCH = 4  # clips: enough for statistics of a batch, little enough for a small computer
 
@@ -48,7 +45,11 @@ class SoupClips:
     @cached_property
     def validation(self) -> list[Clip]:
         """Batches of validation clips; raises as `training`."""
-        return self.training if self._path.suffix == '.zip' else self._clips('val')
+        return self.training if self._is_drive else self._clips('val')
+
+    @property
+    def _is_drive(self) -> bool:
+        return self._path.suffix == '.zip'
 
     def recalibrate(self, model: BevModel) -> None:
         """Computes the statistics of batch normalisation anew on the training clips."""
@@ -68,13 +69,6 @@ class SoupClips:
         return f'{plural(clips, "clip")} of {self._path.resolve().stem}'
 
     def _clips(self, split: Split) -> list[Clip]:
-        clip = ClipSection()
-        source: ClipSource
-        if self._path.suffix == '.zip':
-            source = DriveSource([self._path], self._config, clip)
-        else:
-            section = DataSection(path=self._path, split=split)
-            (source,) = open_sources([section], self._config, clip)
-        if not source.clips:
-            raise DatasetError(f'{self._path}: is too short for a clip')
+        section = DataSection(path=self._path, split=None if self._is_drive else split)
+        (source,) = open_sources([section], self._config, ClipSection())
         return list(even_clips(source, self._count, _BATCH))

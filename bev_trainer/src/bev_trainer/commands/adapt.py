@@ -87,7 +87,8 @@ def main(args: argparse.Namespace) -> int:
     old_sections = tuple(DataSection(**_held_out(path)) for path in args.old_data)
     if old_sections:
         # Before the training, rather than after it.
-        open_sources(old_sections, own_family(old.config), config.clip)
+        share = config.run.max_bad_share
+        open_sources(old_sections, own_family(old.config), config.clip, max_bad_share=share)
     rank = Processes.here().rank
     learned = learned_too(config.validation, config.data)
     if learned and rank == 0:
@@ -140,7 +141,12 @@ def _save(output: Path, config: TrainConfig) -> None:
     finished = load_finished(output)
     network = finished.model.config
     clips = even_batches(
-        config.validation, network, config.clip, config.check.clips, config.run.batch
+        config.validation,
+        network,
+        config.clip,
+        config.check.clips,
+        config.run.batch,
+        config.run.max_bad_share,
     )
     calibrated = calibrate(finished.model, clips)
     description = with_thresholds(finished.description(), calibrated)
@@ -163,13 +169,13 @@ def _compared(
     sets = {name: config.validation}
     if old_sections:
         sets = {'old data': old_sections, **sets}
-    count, batch = config.check.clips, config.run.batch
+    count, run = config.check.clips, config.run
     return [
         compare(
             old,
             new,
             name,
-            even_batches(sections, new.config, config.clip, count, batch),
+            even_batches(sections, new.config, config.clip, count, run.batch, run.max_bad_share),
             config.loss.pos_weight,
         )
         for name, sections in sets.items()

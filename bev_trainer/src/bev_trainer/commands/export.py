@@ -80,4 +80,11 @@ def main(args: argparse.Namespace) -> int:
 def _clips(finished: Finished, sections: Sequence[DataSection], count: int) -> Iterator[Clip]:
     """Returns clips of the data of a training, in batches of its size."""
     config = finished.record.config
-    return even_batches(sections, finished.model.config, config.clip, count, config.run.batch)
+    return even_batches(
+        sections,
+        finished.model.config,
+        config.clip,
+        count,
+        config.run.batch,
+        config.run.max_bad_share,
+    )

@@ -160,7 +160,8 @@ class RunSection(Section):
         accumulate: forward passes per step, over all processes together.
         precision: of the matrix products.
         workers: processes that make clips, beside each training process.
-        max_bad_share: the training ends when more than this share of clips cannot be read.
+        max_bad_share: the training ends when more than this share of clips cannot be read; it
+            does not begin when that is so of the drives of a synthetic data set.
     """
 
     seed: Whole = 0

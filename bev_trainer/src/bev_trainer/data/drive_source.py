@@ -17,6 +17,7 @@ from bev_trainer.data.clip import Clip
 from bev_trainer.data.drive_clips import DriveClips
 from bev_trainer.data.drive_labels import label_frames
 from bev_trainer.dataset.reader import Drive
+from bev_trainer.errors import DatasetError
 
 _OPEN_DRIVES = 4  # their rays, grounds and tables stay in memory
 
@@ -32,6 +33,8 @@ class _Place:
 class DriveSource:
     """All stretches of `frames` successive label frames of drives (`ClipSource`).
 
+    Drives that cannot be opened are left out; `problems` tells them.
+
     Args:
         drives: files.
         config: of the model.
@@ -40,9 +43,6 @@ class DriveSource:
         augment: how clips that have a seed are changed.
         seed: of the rigs that are drawn.
         views: whether there are targets in the images.
-
-    Raises:
-        DatasetError: a drive is missing or damaged.
     """
 
     def __init__(
@@ -59,12 +59,14 @@ class DriveSource:
         self._augment, self._seed = augment or AugmentSection(), seed
         self._views = views
         self._places: list[_Place] = []
+        self._left_out: list[str] = []
         largest = 0
         for index, path in enumerate(drives):
-            with Drive(path) as drive:
-                largest = max(largest, len(drive.cameras))
-                count = len(label_frames(drive, self._horizon_s())) - section.frames + 1
-                self._places += [_Place(index, first) for first in range(max(0, count))]
+            try:
+                largest = max(largest, self._add(index))
+            except DatasetError as error:
+                reason = str(error).removeprefix(f'{path}: ')
+                self._left_out.append(f"drive '{path.stem}': {reason}")
         self.cameras = cameras or largest
         self._open: OrderedDict[int, Drive] = OrderedDict()
         self._maker: DriveClips | None = None
@@ -82,7 +84,7 @@ class DriveSource:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        return ()
+        return tuple(self._left_out)
 
     def clip(self, index: int, seed: int | None, near: bool = False) -> Clip:
         place = self._places[index]
@@ -105,6 +107,14 @@ class DriveSource:
                 self._views,
             )
         return self._maker.clip(drive, frames, seed)
+
+    def _add(self, index: int) -> int:
+        """Finds the clips of a drive; returns how many cameras it has."""
+        with Drive(self._drives[index]) as drive:
+            count = len(label_frames(drive, self._horizon_s())) - self._section.frames + 1
+            cameras = len(drive.cameras)
+        self._places += [_Place(index, first) for first in range(max(0, count))]
+        return cameras
 
     def _horizon_s(self) -> float:
         motion = self._config.heads.motion

@@ -37,18 +37,22 @@ def open_sources(
     seed: int = 0,
     *,
     views: bool = False,
+    max_bad_share: float = 0.0,
 ) -> list[ClipSource]:
     """Returns the sources of clips; all clips get as many cameras as the largest rig has.
 
     A section's path is whatever `discover` understands. What cannot be used of it is left out,
-    with one line each in the log and a count, as long as something is left. With `views` there
-    are targets in the images, too (`view_targets`).
+    with one line each in the log and a count, as long as something is left; of the drives of a
+    synthetic data set at most `max_bad_share`. With `views` there are targets in the images, too
+    (`view_targets`).
 
     Raises:
         BevError: a data set is missing or damaged, or has no such split, or nothing that is long
             enough for a clip.
     """
-    found = [_source(section, config, clip, augment, seed, views) for section in sections]
+    found = [
+        _source(section, config, clip, augment, seed, views, max_bad_share) for section in sections
+    ]
     cameras = max(source.cameras for source in found)
     for source in found:
         source.cameras = cameras
@@ -62,30 +66,50 @@ def _source(
     augment: AugmentSection | None,
     seed: int,
     views: bool,
+    max_bad_share: float,
 ) -> DriveSource | SceneSource:
     scenes = _spread(_scenes(section), section.scenes)
     if all(isinstance(scene, DriveScene) for scene in scenes):
         drives = [scene.path for scene in cast(list[DriveScene], scenes)]
         source = DriveSource(drives, config, clip, None, augment, seed, views)
-        if not source.clips:
-            raise ConfigError(
-                f'{section.path}: no drive is long enough for {clip.frames} labelled frames and '
-                "the model's horizon"
-            )
+        _check_drives(section.path, source, len(drives), clip.frames, max_bad_share)
+        _say_what_is_left_out(section.path, source)
         return source
     lidar = _lidar(section.path, scenes) if wants_lidar(config) else {}
     made = SceneSource(scenes, config, clip, None, augment, seed, lidar=lidar, views=views)
-    for problem in made.problems:
-        _log.warning('%s: %s', section.path, problem)
+    _say_what_is_left_out(section.path, made)
     if not made.clips:
         first = f': {made.problems[0]}' if made.problems else ''
         others = len(made.problems) - 1
         more = f', and {plural(others, "problem")} more' if others > 0 else ''
         raise ConfigError(f'{section.path}: nothing in it makes a clip{first}{more}')
-    if made.problems:
-        counts = plural(len(made.problems), 'problem'), plural(made.clips, 'clip')
-        _log.warning('%s: %s; what remains: %s', section.path, *counts)
     return made
+
+
+def _check_drives(
+    path: Path, source: DriveSource, drives: int, frames: int, max_bad_share: float
+) -> None:
+    bad = len(source.problems)
+    if bad and path.is_file():
+        reason = source.problems[0].removeprefix(f"drive '{path.stem}': ")
+        raise ConfigError(f'{path}: {reason}')
+    if bad == drives or bad > max_bad_share * drives:
+        said = f'{bad} of {plural(drives, "drive")} cannot be used'
+        if 0.0 < max_bad_share < 1.0:
+            said += f', more than run.max_bad_share = {max_bad_share:g} allows'
+        raise ConfigError(f'{path}: {said}; the first: {source.problems[0]}')
+    if not source.clips:
+        raise ConfigError(
+            f"{path}: no drive is long enough for {frames} labelled frames and the model's horizon"
+        )
+
+
+def _say_what_is_left_out(path: Path, source: ClipSource) -> None:
+    for problem in source.problems:
+        _log.warning('%s: %s', path, problem)
+    if source.problems and source.clips:
+        counts = plural(len(source.problems), 'problem'), plural(source.clips, 'clip')
+        _log.warning('%s: %s; what remains: %s', path, *counts)
 
 
 def _scenes(section: DataSection) -> Sequence[Scene]:

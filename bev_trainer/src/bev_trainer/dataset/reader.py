@@ -94,8 +94,9 @@ class Drive:
     @cached_property
     def cameras(self) -> tuple[Camera, ...]:
         """The cameras of the rig, with intrinsics of the images here."""
+        rig = self.description.rig  # its own errors name the file already
         try:
-            cameras = [entry.camera() for entry in self.description.rig.cameras]
+            cameras = [entry.camera() for entry in rig.cameras]
         except BevError as error:
             raise self._archive.error(members.DESCRIPTION, f'is wrong: {error}') from error
         complete = tuple(camera for camera in cameras if camera is not None)

@@ -17,9 +17,14 @@ from bev_trainer.training.processes import Processes
 
 def training_sources(config: TrainConfig, network: ModelConfig) -> list[ClipSource]:
     """Returns where the clips of a training come from, with all targets that it asks for."""
-    views = config.loss.perspective
     return open_sources(
-        config.data, network, config.clip, config.augment, config.run.seed, views=views
+        config.data,
+        network,
+        config.clip,
+        config.augment,
+        config.run.seed,
+        views=config.loss.perspective,
+        max_bad_share=config.run.max_bad_share,
     )
 
 
@@ -45,7 +50,10 @@ def training_batches(
 
 def validation_sources(config: TrainConfig, network: ModelConfig) -> list[ClipSource]:
     """Returns where the clips come from that the model is looked at on; may be none."""
-    return open_sources(config.validation, network, config.clip) if config.validation else []
+    if not config.validation:
+        return []
+    share = config.run.max_bad_share
+    return open_sources(config.validation, network, config.clip, max_bad_share=share)
 
 
 def validation_batches(

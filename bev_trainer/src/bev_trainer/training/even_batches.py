@@ -22,6 +22,7 @@ def even_batches(
     clip: ClipSection,
     count: int,
     batch: int,
+    max_bad_share: float = 0.0,
 ) -> Iterator[Clip]:
     """Yields batches of `count` clips, with a bar on a terminal; fewer where there are fewer.
 
@@ -31,12 +32,13 @@ def even_batches(
         clip: what a clip is.
         count: in all.
         batch: clips at a time.
+        max_bad_share: see `open_sources`.
 
     Raises:
         BevError: the data cannot be used, or one of the clips; names file and reason. Images
             that clips go without are only said in the log.
     """
-    sources = open_sources(sections, config, clip)
+    sources = open_sources(sections, config, clip, max_bad_share=max_bad_share)
     yield from telling(_read(sources, count, batch))
 
 
