@@ -5,20 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import yaml
 
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import ModelConfig
 from bev_perception.model.folder import save_model
-
-NANO = Path(__file__).resolve().parents[2] / 'models' / 'nano' / 'model.yaml'
+from support.nano import nano_description
 
 
 def tiny_config() -> ModelConfig:
     """Returns a narrow network on a grid that is neither square nor centred."""
-    data = yaml.safe_load(NANO.read_text())
+    data = nano_description()
     data['name'] = 'tiny'
-    data['training'] = {'trained': False, 'description': 'untrained, for tests'}
     data['input'].update(width=64, height=48)
     data['grid'].update(x_m=[-12.0, 20.0], y_m=[-12.0, 12.0], resolution_m=2.0)
     data['neck']['channels'] = 16
@@ -31,9 +28,6 @@ def tiny_config() -> ModelConfig:
     for head in ('occupancy', 'objects', 'motion'):
         data['heads'][head]['grid'] = data['grid'] | {'resolution_m': 1.0}
     data['heads']['objects'].update(score_threshold=0.05, max_objects=20)
-    # Whatever suits the weights of nano does not suit these.
-    del data['heads']['semantics']['thresholds']
-    data['heads']['motion']['threshold'] = 0.12
     return ModelConfig.model_validate(data)
 
 

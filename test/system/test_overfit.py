@@ -14,6 +14,7 @@ from bev_trainer.data.clip import Clip
 from bev_trainer.data.drive_clips import DriveClips
 from bev_trainer.data.drive_labels import label_frames
 from bev_trainer.dataset.reader import Drive
+from support.nano import nano_description
 from support.overfit import Knowledge, knowledge, learn
 
 from bev_perception.model.bev_model import BevModel
@@ -70,7 +71,7 @@ def set_grids(data: dict[str, Any], **output: Any) -> None:
 
 def small_config() -> ModelConfig:
     """All parts of `nano`, narrow, on coarse images and cells."""
-    data = yaml.safe_load((MODELS / 'nano' / 'model.yaml').read_text())
+    data = nano_description()
     data['input'].update(width=176, height=64)
     set_grids(data, x_m=[-12.0, 20.0], y_m=[-12.0, 12.0], resolution_m=1.0)
     data['depth'].update(max_m=25.0, bins=16)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
-import yaml
+from support.nano import nano_description
 from torch import Tensor
 
 from bev_perception.errors import ConfigError
@@ -26,7 +25,6 @@ from bev_perception.model.outputs import HEADS, ModelOutputs
 from bev_perception.model.parts import create_view_transform
 from bev_perception.model.view_transform import RigMatrices
 
-NANO = Path(__file__).resolve().parents[2] / 'models' / 'nano' / 'model.yaml'
 OCCUPANCY = {'occupancy_logits', 'semantic_logits'}
 MOTION = {'motion_logits', 'motion_flow'}
 
@@ -42,7 +40,7 @@ def small_config(
     steps: int = 2,
 ) -> ModelConfig:
     """A narrow network with a grid that is neither square nor centred."""
-    data: dict[str, Any] = yaml.safe_load(NANO.read_text())
+    data = nano_description()
     data['input'].update(width=size[0], height=size[1])
     data['grid'].update(x_m=x_m, y_m=y_m, resolution_m=resolution_m)
     data['neck']['channels'] = 16
