@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
@@ -26,6 +29,8 @@ COMMANDS = {
     'study': 'train and test models that differ in one thing, side by side',
 }
 
+_PATIENCE_S = 10.0  # processes begin some seconds apart where many share a core
+
 # Which extra brings a package that only some commands need.
 EXTRAS = {'lightning': 'train'}
 
@@ -37,11 +42,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser(words[0] if words else '').parse_args(words)
         return int(arguments.run(arguments))
     except BevError as error:
+        _let_the_first_speak()
         print(f'bev-trainer: error: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('bev-trainer: stopped', file=sys.stderr)
         return 130
+
+
+def _let_the_first_speak() -> None:
+    """Waits in all but the first of the processes that torchrun has started on a machine.
+
+    What is wrong for all of them is said once: the first one's end makes torchrun end the others.
+    Who is still there afterwards has an error of its own, which nobody else would say.
+    """
+    if os.environ.get('LOCAL_RANK', '0') == '0':
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(2))
+    time.sleep(_PATIENCE_S)
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
