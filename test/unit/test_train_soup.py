@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from bev_trainer.averaging.provenance import check_same_network, described_soup
 from bev_trainer.averaging.soup import greedy_soup, uniform_soup
 from bev_trainer.averaging.stock import interpolation_ratio, model_stock
 from bev_trainer.averaging.tensors import statistics_of
+from bev_trainer.training.soup_card import soup_card
 from support.tiny_model import save_tiny_model, tiny_config
 from torch import Tensor, nn
 
 from bev_perception.errors import ModelError
 from bev_perception.model.bev_model import BevModel
-from bev_perception.model.folder import load_model
+from bev_perception.model.config_sections import TrainingDataSection
+from bev_perception.model.folder import LoadedModel, load_model
 
 
 def state(*values: float, count: int = 0) -> dict[str, Tensor]:
@@ -209,3 +212,17 @@ def test_description_says_what_the_soup_is_made_of(tmp_path: Path) -> None:
     assert not anchored.training.trained
     assert anchored.licence == 'CC0-1.0 AND Apache-2.0'
     check_same_network([('a', mixed), ('b', one.config)])
+
+
+def test_the_card_of_a_soup_names_all_data(tmp_path: Path) -> None:
+    one, two = (load_model(save_tiny_model(tmp_path / str(seed), seed)) for seed in (1, 2))
+
+    def taught(model: LoadedModel, name: str) -> LoadedModel:
+        data = TrainingDataSection(name=name, scenes=2, clips=7, sha256='ab' * 32)
+        training = model.config.training.model_copy(update={'data': (data,)})
+        return replace(model, config=model.config.model_copy(update={'training': training}))
+
+    members = [taught(one, 'city'), taught(two, 'coast')]
+    card = soup_card(described_soup('uniform', members), 'soup-1', 'uniform', members)
+    for name in ('city', 'coast'):
+        assert f'\n| {name} | all | 2 | 7 | 1 | {"ab" * 6} |\n' in card

@@ -79,6 +79,13 @@ def test_uniform_soup_is_a_folder_with_the_mean(
     assert loaded.config.version == '0.1.0+soup'
     out = capsys.readouterr().out
     assert out == (f'{output}: {loaded.model_id}, {loaded.config.training.description}\n')
+    card = (output / 'CARD.md').read_text()
+    assert card.startswith('# tiny 0.1.0+soup\n') and f'Model `{loaded.model_id}`' in card
+    text = load_model(folder / 'one').config.training.description
+    assert all(f'\n| {member} | {text} |\n' in card for member in ids)
+    assert '- method: uniform, mean of all\n' in card and '- base: ' not in card
+    assert '- statistics of batch normalisation: averages\n' in card
+    assert '| Backbone | ' in card and '## Data' not in card and '## Limits' in card
 
 
 def test_a_soup_of_one_is_that_model(folder: Path, tmp_path: Path) -> None:
@@ -100,7 +107,9 @@ def test_stock_lies_between_base_and_mean(
     assert (result[name] - base[name]).norm() < 0.1 * (mean - base[name]).norm()
     assert 'share of the mean by layer: 0.00 to ' in capsys.readouterr().out
     description = load_model(tmp_path / 'soup').config.training.description
-    assert description.endswith(f'anchored to {load_model(folder / "base").model_id}')
+    anchor = load_model(folder / 'base').model_id
+    assert description.endswith(f'anchored to {anchor}')
+    assert f'\n- base: {anchor}, ' in (tmp_path / 'soup' / 'CARD.md').read_text()
 
 
 def test_data_recalibrates_batch_norm_and_only_that(folder: Path, tmp_path: Path) -> None:
@@ -116,6 +125,8 @@ def test_data_recalibrates_batch_norm_and_only_that(folder: Path, tmp_path: Path
     assert all(name.endswith(('running_mean', 'running_var')) for name in changed)
     config = load_model(tmp_path / 'a').config
     assert config.training.description.endswith('; batch norm of 1 clip of drive')
+    card = (tmp_path / 'a' / 'CARD.md').read_text()
+    assert '- statistics of batch normalisation: 1 clip of drive\n' in card
 
 
 def test_greedy_leaves_out_what_makes_it_worse(
@@ -133,6 +144,9 @@ def test_greedy_leaves_out_what_makes_it_worse(
     reached = float(total.rpartition(' ')[2])
     assert reached <= min(scores) + 1e-4
     assert load_model(folder / 'bad').model_id not in last
+    card = (output / 'CARD.md').read_text()
+    assert '- method: greedy, mean of those that help on validation clips of drive\n' in card
+    assert load_model(folder / 'bad').model_id not in card
     loaded = load_model(output)
     clips = SoupClips(folder / 'drive.zip', own_family(loaded.config), 2)
     assert isinstance(loaded.model, BevModel)

@@ -48,6 +48,11 @@ class SoupClips:
         return self.training if self._is_drive else self._clips('val')
 
     @property
+    def name(self) -> str:
+        """What the data is called."""
+        return self._path.resolve().stem
+
+    @property
     def _is_drive(self) -> bool:
         return self._path.suffix == '.zip'
 
@@ -66,7 +71,7 @@ class SoupClips:
 
     def __str__(self) -> str:
         clips = sum(len(batch.frames[0].images) for batch in self.training)
-        return f'{plural(clips, "clip")} of {self._path.resolve().stem}'
+        return f'{plural(clips, "clip")} of {self.name}'
 
     def _clips(self, split: Split) -> list[Clip]:
         section = DataSection(path=self._path, split=None if self._is_drive else split)

@@ -19,8 +19,7 @@ from bev_trainer.averaging.soup_clips import SoupClips
 from bev_trainer.averaging.stock import model_stock
 from bev_trainer.averaging.tensors import State, statistics_of
 from bev_trainer.commands.numbers import at_least_one
-
-_METHODS = ('uniform', 'greedy', 'stock')
+from bev_trainer.training.soup_card import METHODS, soup_card
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('models', type=Path, nargs='+', metavar='MODEL', help='model folder')
     parser.add_argument('-o', '--output', type=Path, required=True, help='model folder to write')
     parser.add_argument(
-        '--method', choices=_METHODS, default='uniform',
+        '--method', choices=METHODS, default='uniform',
         help='uniform: mean of all; greedy: of those that help on validation clips; stock: '
         'between base and mean, layer by layer (Model Stock) (default: uniform)',
     )  # fmt: skip
@@ -68,8 +67,16 @@ def main(args: argparse.Namespace) -> int:
     if clips is not None:
         assert isinstance(network, BevModel)
         clips.recalibrate(network)
-    config = described_soup(args.method, members, base, None if clips is None else str(clips))
-    save_model(args.output, config, network, half=args.half, overwrite=args.force)
+    data, used = (None, None) if clips is None else (clips.name, str(clips))
+    config = described_soup(args.method, members, base, used)
+    save_model(
+        args.output,
+        config,
+        network,
+        half=args.half,
+        overwrite=args.force,
+        card=lambda name: soup_card(config, name, args.method, members, base, data, used),
+    )
     print(f'{args.output}: {load_model(args.output).model_id}, {config.training.description}')
     return 0
 
