@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from bev_perception.errors import ConfigError
 from bev_perception.evaluation.carry_out import compare_stored, evaluate
@@ -131,20 +132,33 @@ def main(args: argparse.Namespace) -> int:
     return 1 if evaluate(request, command, say).refusals else 0
 
 
+# Where things lie and what computes does not change what comes out.
+_OF_THIS_COMPUTER = ('out', 'workers', 'ray', 'device')
+
+
 def command_of(args: argparse.Namespace) -> str:
-    """Returns the command for reports: what was evaluated and how, wherever it lies."""
-    if args.compare is not None:
-        return ' '.join(['bev evaluate --compare', *(path.name for path in args.compare)])
-    words = ['bev evaluate', *(path.resolve().name for path in args.data)]
-    for option in ('split', 'scenes', 'rate', 'min_score'):
-        value = getattr(args, option)
-        if value is not None:
-            number = f'{value:g}' if isinstance(value, float) else str(value)
-            words += [f'--{option.replace("_", "-")}', number]
-    for option in ('scene', 'robustness'):
-        if values := getattr(args, option):
-            words += [f'--{option}', *values]
+    """Returns the command for reports, wherever the data lies: all that was asked for."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    words = ['bev evaluate']
+    for action in parser._actions:
+        value = getattr(args, action.dest)
+        if action.dest in _OF_THIS_COMPUTER or value == action.default:
+            continue
+        flag, values = action.option_strings[:1], value if isinstance(value, list) else [value]
+        if value is True:
+            words += flag
+        elif action.dest in ('model', 'results'):  # given once for each
+            words += [word for item in values for word in (*flag, Path(item).resolve().name)]
+        else:
+            words += [*flag, *map(_word, values)]
     return ' '.join(words)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, Path):
+        return value.resolve().name
+    return f'{value:g}' if isinstance(value, float) else str(value)
 
 
 def say(line: str) -> None:

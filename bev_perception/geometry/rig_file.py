@@ -12,12 +12,12 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from bev_perception.config_errors import Location, Wording, first_problem
+from bev_perception.config_errors import Location, Wording
+from bev_perception.config_file import validated
 from bev_perception.config_yaml import YamlError, from_yaml, to_yaml
 from bev_perception.errors import CalibrationError, ConfigError
 from bev_perception.files import write_atomically
@@ -186,11 +186,7 @@ def load_rig_file(path: str | Path) -> RigFile:
     if not isinstance(content, dict):
         keys = ', '.join(RigFile.model_fields)
         raise ConfigError(f'rig file {path}: must be a mapping with the keys {keys}')
-    try:
-        return RigFile.model_validate(content)
-    except ValidationError as error:
-        problem = first_problem(error, content, RigFile, _WORDING)
-        raise ConfigError(f'rig file {path}: {problem}') from error
+    return validated(RigFile, content, f'rig file {path}', _WORDING)
 
 
 def save_rig_file(rig_file: RigFile, path: str | Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from bev_perception.config_errors import Location, Wording, first_problem
-from bev_perception.config_yaml import YamlError, from_yaml
+from bev_perception.config_file import dotted_wording, mapping_of, read_config, validated
 from bev_perception.errors import ConfigError
 from bev_perception.model.config_base import ModelDescription
 from bev_perception.model.config_published import PublishedConfig
@@ -71,12 +69,7 @@ def load_model_config(path: Path) -> AnyModelConfig:
     Raises:
         ConfigError: unreadable, not YAML, or a field is missing, unknown or wrong; one line.
     """
-    try:
-        text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or 'not UTF-8 text'
-        raise ConfigError(f'{path}: cannot read the model description: {reason}') from None
-    return parse_model_config(text, str(path))
+    return parse_model_config(read_config(path, 'the model description'), str(path))
 
 
 def parse_model_config(text: str, source: str) -> AnyModelConfig:
@@ -84,31 +77,15 @@ def parse_model_config(text: str, source: str) -> AnyModelConfig:
 
     One with an `architecture` is of a published network, one without of our own family.
     """
-    try:
-        content = from_yaml(text, before_place=': ')
-    except YamlError as error:
-        raise ConfigError(f'{source}: {error}') from None
-    if not isinstance(content, dict):
-        raise ConfigError(f'{source}: expected a mapping of model fields at the top level')
-    schema: type[AnyModelConfig] = PublishedConfig if 'architecture' in content else ModelConfig
-    try:
-        return schema.model_validate(content)
-    except ValidationError as error:
-        problem = first_problem(error, content, schema, _WORDING)
-        raise ConfigError(f'{source}: {problem}') from None
+    content = mapping_of(text, source, 'of model fields')
+    if 'architecture' in content:
+        return validated(PublishedConfig, content, source, _WORDING)
+    return validated(ModelConfig, content, source, _WORDING)
 
 
-def _place(location: Location, content: Any) -> str:
-    """Returns for example: 'heads.objects.classes.0'."""
-    return f"'{'.'.join(map(str, location))}'" if location else 'the model'
-
-
-_WORDING = Wording(
-    _place,
-    'is unknown',
-    'valid are',
+_WORDING = dotted_wording(
+    'the model',
     {
-        'missing': 'is missing',
         'union_tag_invalid': "is of no known kind '{tag}'; choose from {expected_tags}",
         'union_tag_not_found': "needs a 'kind'",
     },

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from bev_perception.config_errors import Location, Wording, first_problem
-from bev_perception.config_yaml import YamlError, from_yaml
-from bev_perception.errors import ConfigError
+from bev_perception.config_file import dotted_wording, mapping_of, read_config, validated
 from bev_perception.model.config_sections import Section
 from bev_trainer.augment.plan import AugmentSection
 from bev_trainer.config.sections import (
@@ -64,12 +62,7 @@ def load_train_config(path: Path) -> TrainConfig:
     Raises:
         ConfigError: unreadable, not YAML, or a key is missing, unknown or impossible; one line.
     """
-    try:
-        text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or 'not UTF-8 text'
-        raise ConfigError(f'{path}: cannot read the training file: {reason}') from None
-    config = parse_train_config(text, str(path))
+    config = parse_train_config(read_config(path, 'the training file'), str(path))
     base = path.resolve().parent
     return config.model_copy(
         update={
@@ -86,13 +79,7 @@ def parse_train_config(text: str, source: str) -> TrainConfig:
     Raises:
         ConfigError: see `load_train_config`.
     """
-    try:
-        content = from_yaml(text, before_place=': ')
-    except YamlError as error:
-        raise ConfigError(f'{source}: {error}') from None
-    if not isinstance(content, dict):
-        raise ConfigError(f'{source}: expected a mapping at the top level')
-    return train_config_of(content, source)
+    return train_config_of(mapping_of(text, source), source)
 
 
 def train_config_of(content: dict[str, Any], source: str) -> TrainConfig:
@@ -101,19 +88,8 @@ def train_config_of(content: dict[str, Any], source: str) -> TrainConfig:
     Raises:
         ConfigError: a key is missing, unknown or impossible; one line.
     """
-    try:
-        return TrainConfig.model_validate(content)
-    except ValidationError as error:
-        problem = first_problem(error, content, TrainConfig, _WORDING)
-        raise ConfigError(f'{source}: {problem}') from None
+    return validated(TrainConfig, content, source, dotted_wording('the training'))
 
 
 def _absolute(item: DataSection, base: Path) -> DataSection:
     return item.model_copy(update={'path': base / item.path})
-
-
-def _place(location: Location, content: Any) -> str:
-    return f"'{'.'.join(map(str, location))}'" if location else 'the training'
-
-
-_WORDING = Wording(_place, 'is unknown', 'valid are', {'missing': 'is missing'})

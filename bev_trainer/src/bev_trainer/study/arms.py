@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from bev_perception.config_yaml import from_yaml
+from bev_perception.config_file import mapping_of, read_config
 from bev_perception.errors import ConfigError
 from bev_perception.model.config import own_family, parse_model_config
 from bev_trainer.config.train_config import TrainConfig, load_train_config, train_config_of
@@ -92,12 +92,9 @@ def _description(model: Path) -> dict[str, Any] | None:
     if (model / 'weights.safetensors').is_file():
         return None
     file = model / MODEL_FILE if model.is_dir() else model
-    try:
-        text = file.read_text(encoding='utf-8')
-    except OSError as error:
-        raise ConfigError(f'{file}: cannot read the model: {error.strerror}') from None
+    text = read_config(file, 'the model description')
     own_family(parse_model_config(text, str(file)))
-    return dict(from_yaml(text, before_place=': '))
+    return mapping_of(text, str(file))
 
 
 def _training(

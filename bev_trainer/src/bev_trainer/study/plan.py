@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from bev_perception.config_errors import Location, Wording, first_problem
-from bev_perception.config_yaml import YamlError, from_yaml
-from bev_perception.errors import ConfigError
+from bev_perception.config_file import dotted_wording, mapping_of, read_config, validated
 from bev_perception.evaluation.robustness.catalogue import GROUPS
 from bev_perception.model.config_sections import Count, Positive, Section
 
@@ -117,12 +115,7 @@ def load_study(path: Path) -> StudyConfig:
     Raises:
         ConfigError: unreadable, not YAML, or a key is missing, unknown or impossible; one line.
     """
-    try:
-        text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or 'not UTF-8 text'
-        raise ConfigError(f'{path}: cannot read the study file: {reason}') from None
-    study = parse_study(text, str(path))
+    study = parse_study(read_config(path, 'the study file'), str(path))
     base = path.resolve().parent
     tests = {
         name: test.model_copy(update={'path': base / test.path})
@@ -137,21 +130,4 @@ def parse_study(text: str, source: str) -> StudyConfig:
     Raises:
         ConfigError: see `load_study`.
     """
-    try:
-        content = from_yaml(text, before_place=': ')
-    except YamlError as error:
-        raise ConfigError(f'{source}: {error}') from None
-    if not isinstance(content, dict):
-        raise ConfigError(f'{source}: expected a mapping at the top level')
-    try:
-        return StudyConfig.model_validate(content)
-    except ValidationError as error:
-        problem = first_problem(error, content, StudyConfig, _WORDING)
-        raise ConfigError(f'{source}: {problem}') from None
-
-
-def _place(location: Location, content: Any) -> str:
-    return f"'{'.'.join(map(str, location))}'" if location else 'the study'
-
-
-_WORDING = Wording(_place, 'is unknown', 'valid are', {'missing': 'is missing'})
+    return validated(StudyConfig, mapping_of(text, source), source, dotted_wording('the study'))
