@@ -8,7 +8,7 @@ from pathlib import Path
 from bev_perception.evaluation.scenes.discover import BAG_FILES
 from bev_perception.evaluation.scenes.nuscenes.tables import find_version
 from bev_trainer.config.sections import DataSection
-from bev_trainer.dataset.manifest import DRIVES, HEADER, MANIFEST
+from bev_trainer.dataset.manifest import is_dataset
 
 
 def taken_split(section: DataSection) -> str | None:
@@ -32,7 +32,7 @@ def has_splits(path: Path) -> bool:
     """
     if path.is_file():
         return False
-    if is_synthetic(path) or find_version(path) is not None:
+    if is_dataset(path) or find_version(path) is not None:
         return True
     return not any(next(path.rglob(f'*{ending}'), None) for ending in BAG_FILES)
 
@@ -44,11 +44,6 @@ def learned_too(
     return tuple(
         section for section in held_out if any(_share_data(section, other) for other in learned)
     )
-
-
-def is_synthetic(path: Path) -> bool:
-    """Returns whether there is a data set of synthetic drives, complete or not."""
-    return (path / DRIVES).is_dir() and any((path / n).is_file() for n in (HEADER, MANIFEST))
 
 
 def _share_data(one: DataSection, other: DataSection) -> bool:

@@ -183,6 +183,11 @@ def load_dataset(root: str | Path) -> Dataset:
     return Dataset(root, manifest)
 
 
+def is_dataset(root: Path) -> bool:
+    """Returns whether there is a data set in a folder, complete or not."""
+    return (root / DRIVES).is_dir() and any((root / n).is_file() for n in (HEADER, MANIFEST))
+
+
 def drive_path(root: Path, name: str) -> Path:
     """Returns where a drive lies."""
     return root / DRIVES / f'{name}.zip'
