@@ -75,6 +75,12 @@ def test_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['study', str(study), '-o', str(out), '--workers', '1']) == 0
     assert made_in(out) == made and rows(out) == found
 
+    # Another test of the same models is made anew.
+    tests = {'streets': {'path': str(data), 'rate_hz': None, 'scenes': 1}}
+    write_study(tmp_path, data, tests=tests)
+    assert main(['study', str(study), '-o', str(out), '--workers', '1']) == 0
+    assert made_in(out) == made and rows(out) != found
+
 
 @pytest.mark.slow
 def test_seeds_soups_and_missing_cameras(tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ class IouMetric:
 
     As in Lift-Splat-Shoot (Philion and Fidler 2020) and its successors; a class is predicted
     where its probability reaches the threshold that belongs to the model, 0.5 if it has none.
-    Classes are the model's semantic layers: those of
-    movable things are compared with the objects' footprints, the others with the maps of the
-    source. Beside them 'occupied', the occupancy against the source's own occupancy, and
-    'movable', the instances now against all objects that the model is to find.
+    Classes are the model's semantic layers: those of movable things are compared with the objects'
+    footprints, the others with the maps of the source. Beside them 'occupied', the occupancy
+    against the source's own occupancy, and 'movable', the instances now against all objects that
+    the model is to find.
 
     What no camera sees counts as not predicted; '.../observed' looks at seen cells alone. What
     the source does not know is not scored.

@@ -20,9 +20,8 @@ from bev_perception.inputs.image import CameraImage
 from bev_perception.inputs.state import CameraState
 from bev_perception.units import NS_PER_S
 from bev_trainer.data.drive_maps import OCCUPANCY, map_layers
-from bev_trainer.data.splits import is_synthetic
 from bev_trainer.dataset.description import Split
-from bev_trainer.dataset.manifest import SPLITS, load_dataset
+from bev_trainer.dataset.manifest import SPLITS, is_dataset, load_dataset
 from bev_trainer.dataset.reader import Drive
 from bev_trainer.dataset.tokens import instance_token
 from bev_trainer.errors import DatasetError
@@ -113,7 +112,7 @@ def drive_scenes(path: Path, split: str | None) -> Sequence[Scene] | None:
     """
     if path.is_file():
         return _one_drive(path, split) if path.suffix == '.zip' else None
-    if not is_synthetic(path):
+    if not is_dataset(path):
         return None
     name, _, rig = (split or '').partition('/')
     if split is not None and name not in SPLITS:

@@ -21,7 +21,7 @@ from bev_trainer.study.table import as_csv, as_text, costs_as_csv
 Say = Callable[[str], None]
 Models = Mapping[str, Sequence[Path]]
 
-_RESULTS = 'results.json'
+_RESULTS, _TEST = 'results.json', 'test.json'
 
 
 def carry_out(study: StudyConfig, out: Path, workers: int | None, say: Say) -> None:
@@ -75,11 +75,13 @@ def _tested(
 def _evaluated(
     test: LookSection, models: Sequence[Path], out: Path, workers: int | None
 ) -> Evaluation:
-    """Returns the evaluation of models on a test, made now or before."""
-    if (out / _RESULTS).is_file():
+    """Returns the evaluation of models on a test, made now or, if it is the same, before."""
+    asked, record = test.model_dump_json(), out / _TEST
+    if (out / _RESULTS).is_file() and record.is_file() and record.read_text() == asked:
         stored = read_results(out / _RESULTS)
         if {run.model for run in stored.runs} == {title_of(model) for model in models}:
             return stored
+    record.unlink(missing_ok=True)
     request = Request(
         data=(test.path,),
         out=out,
@@ -91,7 +93,9 @@ def _evaluated(
         most_scenes=test.scenes,
         workers=workers,
     )
-    return evaluate(request, f'bev evaluate {test.path.name}', lambda line: None)
+    made = evaluate(request, f'bev evaluate {test.path.name}', lambda line: None)
+    write_atomically(record, asked.encode())
+    return made
 
 
 def _costs(study: StudyConfig, trainings: Trainings) -> dict[str, Cost]:

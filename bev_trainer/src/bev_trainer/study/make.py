@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bev_perception.errors import BevError, ConfigError
 from bev_perception.files import write_atomically
-from bev_trainer.study.arms import Training
+from bev_trainer.study.arms import TRAINING_FILE, Training
 from bev_trainer.study.plan import StudyConfig, slug
 from bev_trainer.training.checkpoint import LAST
 
@@ -74,7 +74,7 @@ def _write(trainings: Trainings) -> None:
 def _train(training: Training) -> None:
     if training.exported.is_dir():
         return
-    words = ['train', str(training.folder / 'train.yaml'), '-o', str(training.run)]
+    words = ['train', str(training.folder / TRAINING_FILE), '-o', str(training.run)]
     if (training.run / LAST).is_file():
         words.append('--resume')
     _command(words, training.folder / _LOG)

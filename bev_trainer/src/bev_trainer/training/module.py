@@ -100,7 +100,7 @@ class ClipTraining(pl.LightningModule):
 def attention_for_training(device: torch.device) -> AbstractContextManager[None]:
     """Returns a context in which attention is computed in the way whose gradients are quickest.
 
-    Torch's fused attention on CPUs takes several times as long backward as plain products when
-    the queries are few, as those of the trajectory head are.
+    Torch's fused attention on CPUs is slower backward than plain products when the queries are
+    few, as those of the trajectory head are.
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == 'cpu' else nullcontext()
