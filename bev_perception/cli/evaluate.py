@@ -132,8 +132,8 @@ def main(args: argparse.Namespace) -> int:
     return 1 if evaluate(request, command, say).refusals else 0
 
 
-# Where things lie and what computes does not change what comes out.
-_OF_THIS_COMPUTER = ('out', 'workers', 'ray', 'device')
+# Where things lie, what computes and what is written beside does not change what comes out.
+_WITHOUT_EFFECT = ('out', 'workers', 'ray', 'device', 'submission')
 
 
 def command_of(args: argparse.Namespace) -> str:
@@ -143,7 +143,7 @@ def command_of(args: argparse.Namespace) -> str:
     words = ['bev evaluate']
     for action in parser._actions:
         value = getattr(args, action.dest)
-        if action.dest in _OF_THIS_COMPUTER or value == action.default:
+        if action.dest in _WITHOUT_EFFECT or value == action.default:
             continue
         flag, values = action.option_strings[:1], value if isinstance(value, list) else [value]
         if value is True:

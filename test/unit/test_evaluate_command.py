@@ -22,7 +22,7 @@ def command(*words: str) -> str:
         ('a/bag b/other -o out --workers 3 --device cpu --ray x:1', 'bag other'),
         ('bag -o out --model /m/mine --model nano', 'bag --model mine --model nano'),
         ('bag -o out --results /r/one --results /r/two', 'bag --results one --results two'),
-        ('bag -o out --live --submission', 'bag --live --submission'),
+        ('bag -o out --live --submission', 'bag --live'),
         ('bag -o out --every 0.5 --hidden ignore --min-visibility 0.1', 'bag'),
         ('bag -o o --hidden drop --min-visibility 0.4', 'bag --hidden drop --min-visibility 0.4'),
         ('bag -o out --strengths 1 --robustness late', 'bag --robustness late --strengths 1'),
