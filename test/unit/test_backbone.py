@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bev_perception.errors import ConfigError
 from bev_perception.model.backbone import create_backbone
+from bev_perception.model.backbone.resnet import BasicBlock, Bottleneck, StridedPointwise
 
 ALL_STRIDES = (4, 8, 16, 32)
 # torchvision and timm, whole network with its 1000-way classifier.
@@ -159,3 +163,45 @@ def test_unknown_backbone_is_refused_with_the_choices() -> None:
         ConfigError, match=r"'resnet19'.*resnet18, resnet34, resnet50, resnet101, "
     ):
         create_backbone('resnet19')
+
+
+@pytest.mark.parametrize('stride', [1, 2, 3])
+@pytest.mark.parametrize('channels', [8, 15, 16, 24])
+def test_a_pointwise_convolution_steps_over_pixels_as_any_other(
+    channels: int, stride: int
+) -> None:
+    torch.manual_seed(0)
+    ours = StridedPointwise(channels, 12, 1, stride, bias=False)
+    x, weight = torch.randn(3, channels, 7, 10, requires_grad=True), ours.weight
+    expected = torch.einsum('oi,bihw->bohw', weight[..., 0, 0], x[..., ::stride, ::stride])
+    torch.testing.assert_close(ours(x), expected)
+    passed = torch.autograd.grad(ours(x).square().sum(), (x, weight))
+    wanted = torch.autograd.grad(expected.square().sum(), (x, weight))
+    torch.testing.assert_close(passed, wanted)
+
+
+@pytest.mark.parametrize('channels', [8, 12, 16])
+def test_blocks_never_ask_for_the_gradient_that_writes_beyond_its_memory(channels: int) -> None:
+    """A strided 1x1 convolution of fewer than 16 channels (oneDNN, issue 6035)."""
+    blocks = nn.Sequential(BasicBlock(channels, 16, 2), Bottleneck(16, channels, 2))
+    blocks.append(BasicBlock(4 * channels, channels, 2))
+    asked = Convolutions()
+    with asked:
+        blocks(torch.randn(2, channels, 16, 16)).sum().backward()
+    assert any(size == 1 for size, _, _ in asked.calls)
+    assert any(stride > 1 for _, stride, _ in asked.calls)
+    for size, stride, wide in asked.calls:
+        assert size > 1 or stride == 1 or wide >= 16
+
+
+class Convolutions(TorchDispatchMode):
+    """Notes size, stride and input channels of every convolution that runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[int, int, int]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution.default:
+            self.calls.append((args[1].shape[-1], args[3][0], args[1].shape[1]))
+        return func(*args, **(kwargs or {}))

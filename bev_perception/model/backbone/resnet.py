@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from bev_perception.model.backbone.base import BRANCH_GAIN, STRIDES, Backbone
 from bev_perception.model.layers import init_trunk
 
+_ONEDNN_BLOCK = 16
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut (He et al. 2016, figure 5 left)."""
@@ -64,9 +66,23 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential
     if stride == 1 and in_channels == out_channels:
         return None
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+        StridedPointwise(in_channels, out_channels, 1, stride, bias=False),
         nn.BatchNorm2d(out_channels),
     )
+
+
+class StridedPointwise(nn.Conv2d):
+    """A 1x1 convolution that leaves pixels out before it multiplies, where channels are few.
+
+    The gradient of oneDNN's own strided one writes beyond its memory when there are fewer input
+    channels than fill a block, 16 with AVX-512 (uxlfoundation/oneDNN, issue 6035).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.in_channels >= _ONEDNN_BLOCK:
+            return super().forward(x)
+        rows, columns = self.stride
+        return nn.functional.conv2d(x[..., ::rows, ::columns], self.weight)
 
 
 @dataclass(frozen=True)
