@@ -169,4 +169,4 @@ def _panoptic(
             (targets.motion[index].nan_to_num(0.0), targets.flow[index]),
         )
     ]
-    return panoptic_counts(*labels)
+    return panoptic_counts(labels[0], labels[1])

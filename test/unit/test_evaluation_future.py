@@ -18,6 +18,7 @@ from bev_perception.evaluation.ranges import RANGES
 from bev_perception.evaluation.truth.frame import TruthFrame
 from bev_perception.evaluation.truth.raster import instance_maps
 from bev_perception.evaluation.truth.scene_truth import SceneTruth
+from bev_perception.frame import BevObject, ClassScore
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.pose import pose_from_yaw
 
@@ -78,13 +79,13 @@ def test_perfect_predictions_are_perfect() -> None:
         value == 1.0 for name, value in found.items() if 'fine' not in name and 'sw' not in name
     )
     assert of_ranges(found, 'switches') == [0, 0, 0]
-    assert len(found) == 5 * len(RANGES)
+    assert len(found) == 9 * len(RANGES)
 
 
 def test_empty_predictions_score_zero() -> None:
     scene = traffic()
     found = figures(scored(scene, np.zeros((3, *GRID.shape), np.int32)))
-    assert len(found) == 5 * len(RANGES) and set(found.values()) == {0.0}
+    assert len(found) == 9 * len(RANGES) and set(found.values()) == {0.0}
 
 
 def test_nothing_true_is_not_defined() -> None:
@@ -221,6 +222,65 @@ def test_what_a_model_is_to_show() -> None:
     for predicts, right in ((PREDICTS, only_car), (vehicles, no_cone), (anything, no_cone)):
         found = figures(scored(scene, right), predicts)
         assert found['vpq/long/VPQ'] == found['future_iou/long'] == 1.0
+
+
+def car_and_walker() -> SceneTruth:
+    """A car and a pedestrian that stand; 3 x 3 cells each."""
+    boxes = [(2.25, 0.75, 1.5, 1.5, 0.0), (8.25, 0.75, 1.5, 1.5, 0.0)]
+    objects = truth_objects(boxes, ['car', 'pedestrian'])
+    return SceneTruth([TruthFrame(round(t * 1e9), objects, np.eye(4)) for t in TIMES_S])
+
+
+def test_vehicles_alone() -> None:
+    """A pedestrian that is missed, found, or drawn at half its size: all the same to vehicles."""
+    scene = car_and_walker()
+    labels = perfect(scene)
+    part = labels.copy()
+    part[:, :, ::2][part[:, :, ::2] == 2] = 0
+    for said, everyone in ((labels, 1.0), (labels % 2, 3 / 4.5), (part, 3 / 4.5)):
+        found = figures(scored(scene, said))
+        assert found['vpq/long/vehicles/VPQ'] == found['vpq/long/vehicles/SQ'] == 1.0
+        assert found['vpq/long/VPQ'] < 1.0 or said is labels
+        if said is not part:
+            assert found['vpq/long/VPQ'] == pytest.approx(everyone)
+    found = figures(scored(scene, np.where(labels == 2, 2, 0)))
+    assert found['vpq/long/vehicles/VPQ'] == 0.0
+    assert found['vpq/long/VPQ'] == pytest.approx(3 / 4.5)
+
+
+@pytest.mark.parametrize(
+    ('classes', 'expected'),
+    [
+        (('pedestrian',), 1.0),
+        (('pedestrian', 'pedestrian'), 1.0),
+        (('pedestrian', 'car'), 3 / 4.5),
+        (('car',), 3 / 4.5),
+        ((), 3 / 4.5),
+    ],
+)
+def test_what_a_model_takes_for_others_is_no_false_vehicle(
+    classes: tuple[str, ...], expected: float
+) -> None:
+    """An instance where nobody is, of objects of some classes."""
+    scene = car_and_walker()
+    labels = np.where(perfect(scene) == 1, 1, 0).astype(np.int32)
+    labels[:, 150:153, 150:153] = 3
+    objects = tuple(bev_object(instance=3, name=name) for name in classes)
+    found = figures(scored(scene, labels, objects=(bev_object(instance=1), *objects)))
+    assert found['vpq/long/vehicles/VPQ'] == pytest.approx(expected)
+
+
+def test_a_wrong_class_of_a_vehicle_is_a_miss() -> None:
+    scene = car_and_walker()
+    found = figures(scored(scene, perfect(scene), objects=(bev_object(1, 'pedestrian'),)))
+    assert found['vpq/long/vehicles/VPQ'] == 0.0 and found['vpq/long/VPQ'] == 1.0
+
+
+def bev_object(instance: int, name: str = 'car') -> BevObject:
+    scores = (ClassScore(0, name, 0.9),)
+    return BevObject(
+        bytes(16), 1, 0.9, scores, (0.0, 0.0, 0.0), (4.0, 2.0, 1.5), 0.0, instance=instance
+    )
 
 
 def test_ranges_that_the_model_does_not_cover() -> None:

@@ -103,6 +103,34 @@ def test_nothing_at_all() -> None:
     assert panoptic_counts(row('1..'), row('...')).quality == 0.0
 
 
+@pytest.mark.parametrize(
+    ('predicted', 'truth', 'where', 'expected'),
+    [
+        ('1111', '1111', '####', (1.0, 1, 0, 0, 0)),
+        ('1111', '1111', '##..', (1.0, 1, 0, 0, 0)),  # what is left is compared
+        ('1111', '11..', '##..', (1.0, 1, 0, 0, 0)),
+        ('.111', '1...', '##..', (0.0, 0, 0, 1, 0)),  # 2 of 3 cells do not count: excused
+        ('11..', '....', '#...', (0.0, 0, 1, 0, 0)),  # a half is not most of them
+        ('111.', '....', '#...', (0.0, 0, 0, 0, 0)),
+        ('2111', '1...', '#...', (1.0, 1, 0, 0, 0)),  # the rest of another
+        ('1111', '1111', '....', (0.0, 0, 0, 0, 0)),
+    ],
+)
+def test_cells_that_do_not_count(
+    predicted: str, truth: str, where: str, expected: tuple[float, int, int, int, int]
+) -> None:
+    there = np.array([[[c == '#' for c in where]]])
+    c = panoptic_counts(row(predicted), row(truth), there)
+    found = c.iou_sum, c.true_positives, c.false_positives, c.false_negatives, c.switches
+    assert found == expected
+
+
+def test_a_switch_is_not_excused_where_most_cells_do_not_count() -> None:
+    there = np.array([[[True, True, True, True]], [[True, False, False, False]]])
+    found = panoptic_counts(row('1111', '2222'), row('1111', '1111'), there)
+    assert found == PanopticCounts(1.0, 1, 1, 1, 1)
+
+
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r'\[T, Y, X\]'):
         panoptic_counts(row('11'), row('11', '11'))

@@ -63,7 +63,11 @@ class PanopticCounts:
         return self.true_positives / max(self.denominator, 1.0)
 
 
-def panoptic_counts(predicted: NDArray[np.integer], truth: NDArray[np.integer]) -> PanopticCounts:
+def panoptic_counts(
+    predicted: NDArray[np.integer],
+    truth: NDArray[np.integer],
+    counts: NDArray[np.bool_] | None = None,
+) -> PanopticCounts:
     """Returns the counts of one sequence, to be added over sequences.
 
     Fiery (Hu et al. 2021, section 5.1) as its program computes it, on whose numbers PowerBEV and
@@ -73,11 +77,14 @@ def panoptic_counts(predicted: NDArray[np.integer], truth: NDArray[np.integer]) 
     the ratio per time step; the program pools the sums, as here.) A predicted identity may serve
     several true objects at different times without a penalty.
 
-    A shorter range is evaluated by passing the arrays cut to it.
+    A shorter range is evaluated by passing the arrays cut to it. Cells that do not count belong to
+    nobody; predicted segments without a true one of which most cells do not count are no mistake
+    (Kirillov et al. 2019, section 4.2).
 
     Args:
         predicted: [T, Y, X] instance labels, 0 = none, one label per object over time.
         truth: likewise.
+        counts: [T, Y, X], cells that count; all, when not given.
     """
     if predicted.shape != truth.shape or predicted.ndim != 3:
         raise ValueError(
@@ -86,15 +93,34 @@ def panoptic_counts(predicted: NDArray[np.integer], truth: NDArray[np.integer]) 
         )
     identity: dict[int, int] = {}
     total = PanopticCounts()
-    for found, wanted in zip(predicted, truth, strict=True):
-        total += _frame_counts(found, wanted, identity)
+    counts = np.ones(truth.shape, np.bool_) if counts is None else counts
+    for found, wanted, there in zip(predicted, truth, counts, strict=True):
+        seen = np.where(there, found, 0), np.where(there, wanted, 0)
+        total += _frame_counts(*seen, _mostly_outside(found, there), identity)
     return total
 
 
+def _mostly_outside(image: NDArray[np.integer], mask: NDArray[np.bool_]) -> NDArray[np.integer]:
+    """Returns the labels of which more than a half of the cells are not in a mask."""
+    labels, label_of, areas = _segments(image)
+    inside = np.bincount(label_of[mask.ravel()], minlength=len(labels) + 1)[1:]
+    return labels[2 * inside < areas]
+
+
 def _frame_counts(
-    predicted: NDArray[np.integer], truth: NDArray[np.integer], identity: dict[int, int]
+    predicted: NDArray[np.integer],
+    truth: NDArray[np.integer],
+    excused: NDArray[np.integer],
+    identity: dict[int, int],
 ) -> PanopticCounts:
-    """Returns the counts of one frame; `identity` (true to predicted label) is brought up."""
+    """Returns the counts of one frame; `identity` (true to predicted label) is brought up.
+
+    Args:
+        predicted: labels [Y, X] of cells that count, elsewhere 0.
+        truth: likewise.
+        excused: predicted labels that are no mistake without a true one.
+        identity: of the frames before.
+    """
     true_labels, true_of, true_areas = _segments(truth)
     labels, label_of, areas = _segments(predicted)
     both = (true_of > 0) & (label_of > 0)
@@ -112,9 +138,9 @@ def _frame_counts(
             iou_sum += float(iou[row, column])
         else:
             identity[true_label] = label
-    return PanopticCounts(
-        iou_sum, hits, len(labels) - hits, len(true_labels) - hits, len(matched) - hits
-    )
+    free = np.isin(labels, excused) & ~(iou > _MATCH_IOU).any(axis=0)
+    wrong = len(labels) - int(free.sum()) - hits
+    return PanopticCounts(iou_sum, hits, wrong, len(true_labels) - hits, len(matched) - hits)
 
 
 def _segments(
