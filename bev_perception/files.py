@@ -6,6 +6,20 @@ import os
 import tempfile
 from pathlib import Path
 
+from bev_perception.errors import BevError
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder for results, and those around it; one that is there is fine.
+
+    Raises:
+        BevError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BevError(f'{folder}: cannot be made a folder: {error.strerror}') from error
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file; readers see the old one or all of the new one.

@@ -122,3 +122,5 @@ def test_a_training_that_fails_is_named(
     other = write_study(tmp_path, tmp_path / 'something else')
     assert main(['study', str(other), '-o', str(out)]) == 2
     assert 'train.yaml: is of another study' in capsys.readouterr().err
+    assert main(['study', str(other), '-o', str(other / 'out')]) == 2
+    assert 'seed_0: cannot be made a folder: Not a directory' in capsys.readouterr().err

@@ -284,6 +284,8 @@ def test_what_cannot_be_gone_on_with_is_refused(
     assert 'holds a training already; add --resume' in capsys.readouterr().err
     assert trained(tmp_path, file, '--resume') == 2
     assert 'holds no last.ckpt to go on from' in capsys.readouterr().err
+    assert trained(file, file) == 2
+    assert f'{file}/run: cannot be made a folder: Not a directory' in capsys.readouterr().err
     before = (whole / LAST).read_bytes()
     other = six(tmp_path, data, name='other.yaml', run={'seed': 3})
     assert trained(whole.parent, other, '--resume') == 2

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bev_perception.errors import BevError, ConfigError
-from bev_perception.files import write_atomically
+from bev_perception.files import make_folder, write_atomically
 from bev_trainer.study.arms import TRAINING_FILE, Training
 from bev_trainer.study.plan import StudyConfig, slug
 from bev_trainer.training.checkpoint import LAST
@@ -67,7 +67,7 @@ def _write(trainings: Trainings) -> None:
         if path.is_file() and path.read_text(encoding='utf-8') != text:
             raise ConfigError(f'{path}: is of another study; choose another folder')
     for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_atomically(path, text.encode())
 
 

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from bev_perception.errors import ConfigError
-from bev_perception.files import write_atomically
+from bev_perception.files import make_folder, write_atomically
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.folder import load_model
@@ -221,7 +221,7 @@ def _saving_steps(config: TrainConfig) -> Callable[[int], bool]:
 
 
 def _write_config(folder: Path, record: RunRecord) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     text = yaml.safe_dump(record.dump()['config'], sort_keys=False)
     write_atomically(folder / CONFIG_FILE, text.encode())
 
