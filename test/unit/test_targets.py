@@ -14,9 +14,12 @@ from bev_trainer.targets.motion import motion_targets, unasked_cells
 from bev_trainer.targets.objects import object_targets, path_targets
 from bev_trainer.targets.occupancy import occupancy_target, semantic_target
 from numpy.typing import NDArray
+from support.truth import truth_objects
 
 from bev_perception.decode.instances import decode_instances
 from bev_perception.decode.objects import decode_objects
+from bev_perception.evaluation.metrics.iou_cells import truth_of_objects
+from bev_perception.geometry.footprints import footprint_cells
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.model.config import load_model_config, own_family
 from bev_perception.model.view_transform import DepthBins
@@ -111,6 +114,34 @@ def test_semantics_by_hand() -> None:
     users = road_users()
     moved = dataclasses.replace(users, center_m=users.center_m - [14.0, 0.0, 0.0])
     assert at(semantic_target(HandMade(), moved, GRID, ('drivable',))[0], -9.0, 2.0) == -1
+
+
+def test_road_users_are_nowhere_else_even_where_nobody_looks() -> None:
+    """Else a model could claim vehicles behind every house: evaluations count them as wrong."""
+
+    class Vehicles(HandMade):
+        def layer(self, name: str, grid: BevGrid) -> NDArray[np.int8] | None:
+            users = road_users()
+            found = np.zeros(grid.shape, np.int8)
+            for _, window, mask in footprint_cells(
+                users.center_m[:2], users.size_m[:2], users.yaw_rad[:2], grid
+            ):
+                found[window] |= mask
+            return found
+
+    vehicle, wall = semantic_target(Vehicles(), road_users(), GRID, ('vehicle', 'wall'))
+    assert at(vehicle, 5.0, 2.0) == 1 and at(vehicle, 0.0, 0.0) == 0
+    assert at(vehicle, 9.0, 0.0) == 0 and at(wall, 9.0, 0.0) == -1
+    assert at(vehicle, 12.0, -4.0) == -1  # a car that nobody sees is no mistake either way
+    assert (vehicle == 1).sum() == 8 * 4
+    assert (vehicle == -1).sum() == 8 * 4
+    # As evaluations have it, cell by cell.
+    users = road_users()
+    boxes = np.column_stack([users.center_m[:, :2], users.size_m[:, :2], users.yaw_rad])[:2]
+    objects = truth_objects(boxes.tolist(), users.class_name[:2])
+    truth = truth_of_objects(objects, ~users.visible[:2], 'ignore', GRID)
+    np.testing.assert_array_equal(truth.counts, vehicle >= 0)
+    np.testing.assert_array_equal(truth.there & truth.counts, vehicle == 1)
 
 
 def test_objects_decode_to_what_they_were() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.evaluation.class_map import layer_classes
 from bev_perception.geometry.footprints import footprint_cells
 from bev_perception.geometry.grid import BevGrid
 from bev_trainer.targets.labels import FrameLabels, ObjectLabels
@@ -40,17 +41,21 @@ def semantic_target(
 ) -> NDArray[np.int8]:
     """Returns int8 [C, Y, X]: 1 where a layer is, 0 where it is not, -1 where nothing counts.
 
-    Only cells that a camera sees count, and the whole footprints of road users that a camera
-    shows. Layers that the data set does not know never count, nor do cells in which it does not
-    know them.
+    Of what never moves only cells that a camera sees count, and the whole footprints of road users
+    that a camera shows. Of road users everything counts, as in Lift-Splat-Shoot (Philion and
+    Fidler 2020) and in `IouMetric`, but the footprints of those that no camera shows: where nobody
+    looks, too, a model is wrong to claim one. Layers that the data set does not know never count,
+    nor do cells in which it does not know them.
     """
-    seen = labels.observed(grid) | _footprints(objects, grid, objects.visible)
-    seen &= ~_footprints(objects, grid, ~objects.visible)
+    shown = _footprints(objects, grid, objects.visible)
+    hidden = _footprints(objects, grid, ~objects.visible)
+    seen = (labels.observed(grid) | shown) & ~hidden
     target = np.full((len(names), *grid.shape), UNKNOWN, np.int8)
     for plane, name in zip(target, names, strict=True):
         layer = labels.layer(name, grid)
         if layer is not None:
-            plane[seen] = layer[seen]
+            counts = seen if layer_classes(name) is None else shown | ~hidden
+            plane[counts] = layer[counts]
     return target
 
 
