@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bev_perception.decode.center_memory import CenterMemory, NewGroups
 from bev_perception.decode.center_votes import VoteRadii, cluster_votes
-from bev_perception.decode.grouping import group_count, group_mean
+from bev_perception.decode.grouping import compact, group_count, group_mean
 from bev_perception.geometry.footprints import footprint_cells
 from bev_perception.geometry.grid import BevGrid
 
@@ -54,6 +54,7 @@ def decode_instances(
     min_cells: int = 1,
     vote_radius_m: float = 1.0,
     assign_radius_m: float = 3.0,
+    instance_threshold: float = 0.0,
 ) -> NDArray[np.int32]:
     """Returns instance labels int32 [T + 1, Y, X]: 0 = none, one label per object over time.
 
@@ -78,17 +79,21 @@ def decode_instances(
         assign_radius_m: votes farther from every centre belong to none; also how far from the
             expected centre an instance that is hidden or cut is recognised (see `CenterMemory`
             for when it is farther).
+        instance_threshold: groups without a cell of at least this probability are no (new)
+            instance; it may be higher than `threshold`, as of edges that are told from weaker
+            ones that touch them (Canny 1986, section VII).
     """
     radii = VoteRadii(min_cells, vote_radius_m, assign_radius_m)
     memory = CenterMemory(grid, vote_radius_m, assign_radius_m)
     instances = np.zeros(maps.probability.shape, dtype=np.int32)
     for t in range(len(instances)):
         iy, ix, cells_m, targets_m = _foreground(maps, grid, t, threshold)
+        sure = maps.probability[t, iy, ix] >= instance_threshold
         if t == 0:
-            labels = cluster_votes(targets_m, grid, radii)
+            labels = _new_instances(targets_m, sure, grid, radii)
             memory.start(labels, cells_m, targets_m)
         else:
-            labels = _follow(targets_m, instances[t - 1], grid, memory, radii)
+            labels = _follow(targets_m, sure, instances[t - 1], grid, memory, radii)
             memory.follow(labels, cells_m, targets_m)
         instances[t, iy, ix] = labels
     return instances
@@ -158,8 +163,19 @@ def _foreground(
     return iy, ix, cells_m, cells_m + flow_m
 
 
+def _new_instances(
+    targets_m: NDArray[np.float64], sure: NDArray[np.bool_], grid: BevGrid, radii: VoteRadii
+) -> NDArray[np.int64]:
+    """Returns the labels [n] of cells by their votes, 0 where no cell of a group is sure."""
+    labels = cluster_votes(targets_m, grid, radii)
+    keep = group_count(labels[sure], int(labels.max(initial=0)) + 1) > 0
+    keep[0] = False
+    return compact(labels, keep)
+
+
 def _follow(
     targets_m: NDArray[np.float64],
+    sure: NDArray[np.bool_],
     previous: NDArray[np.int32],
     grid: BevGrid,
     memory: CenterMemory,
@@ -180,7 +196,7 @@ def _follow(
         labels[missing] = _come_back(group, targets_m[missing], inside[missing], memory, taken)
         missing = missing[labels[missing] == 0]
     if len(missing):
-        born = cluster_votes(targets_m[missing], grid, radii)
+        born = _new_instances(targets_m[missing], sure[missing], grid, radii)
         labels[missing] = np.where(born > 0, born + memory.count, 0)
     return labels
 

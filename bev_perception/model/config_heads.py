@@ -99,6 +99,8 @@ class MotionSection(Section):
         steps: predicted steps after the present one.
         step_s: seconds between steps.
         threshold: probability above which a cell belongs to a movable object.
+        instance_threshold: probability that one cell of an instance has at least.
+        vote_radius_m: least distance of two instances' centres.
     """
 
     size: Literal['full', 'efficient']
@@ -107,6 +109,8 @@ class MotionSection(Section):
     steps: Count
     step_s: Positive
     threshold: Threshold
+    instance_threshold: Threshold | None = None
+    vote_radius_m: Positive = 1.0
 
 
 class TrajectoriesSection(Section):

@@ -75,7 +75,13 @@ def objects(
 
 def instances(motion: MotionMaps, section: MotionSection, grid: BevGrid) -> NDArray[np.int32]:
     """Returns int32 [T + 1, Y, X] labels of movable objects, now and ahead."""
-    return decode_instances(motion, grid, section.threshold)
+    return decode_instances(
+        motion,
+        grid,
+        section.threshold,
+        vote_radius_m=section.vote_radius_m,
+        instance_threshold=section.instance_threshold or 0.0,
+    )
 
 
 def with_flow_paths(

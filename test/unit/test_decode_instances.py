@@ -157,6 +157,36 @@ def test_threshold_is_inclusive() -> None:
     assert np.array_equal(decode_instances(faint, GRID, threshold=0.25) > 0, truth > 0)
 
 
+def test_an_instance_needs_one_cell_that_is_sure() -> None:
+    maps, truth = encode_instances(CROSSING, GRID)
+    labels = np.unique(truth[0][truth[0] > 0])
+    faint = np.where(truth > 0, 0.4, 0.0).astype(np.float32)
+    one = int(labels[0])
+    iy, ix = np.argwhere(truth[0] == one)[0]
+    faint[0, iy, ix] = 0.8
+    for sure, expected in ((0.4, set(labels.tolist())), (0.8, {one}), (0.81, set())):
+        found = decode_instances(
+            replace(maps, probability=faint), GRID, threshold=0.3, instance_threshold=sure
+        )
+        assert np.array_equal(found > 0, np.isin(truth, list(expected)))
+        # It keeps all of its cells, and its label when no cell is sure any longer.
+        assert np.unique(found[found > 0]).tolist() == list(range(1, len(expected) + 1))
+
+
+def test_later_instances_need_it_too() -> None:
+    maps, truth = encode_instances(CROSSING, GRID)
+    one, other = np.unique(truth[0][truth[0] > 0])[:2].tolist()
+    probability = np.where(truth == one, 0.9, 0.0) + np.where(truth == other, 0.5, 0.0)
+    probability[0][truth[0] == other] = 0.0
+    late = replace(maps, probability=probability.astype(np.float32))
+    at_ease = decode_instances(late, GRID, threshold=0.3)
+    strict = decode_instances(late, GRID, threshold=0.3, instance_threshold=0.6)
+    there = truth > 0
+    there[0] = truth[0] == one
+    assert np.array_equal(at_ease > 0, there & np.isin(truth, [one, other]))
+    assert np.array_equal(strict > 0, truth == one)
+
+
 def test_flow_of_one_that_was_not_there() -> None:
     """It leads to where it was then on a straight line; one seen once is taken to stand."""
     paths = [straight((0.0, 0.0), (4.0, 0.0)) for _ in range(3)]

@@ -219,6 +219,9 @@ def test_calibrated_models_have_thresholds(folder: Path, tmp_path: Path) -> None
     assert heads.semantics.thresholds is not None
     assert len(heads.semantics.thresholds) == len(heads.semantics.classes)
     assert heads.motion.threshold != plain.motion.threshold
+    assert plain.motion.instance_threshold is None
+    assert heads.motion.instance_threshold is not None
+    assert heads.motion.instance_threshold >= heads.motion.threshold
     assert plain == heads.model_copy(update={'semantics': plain.semantics, 'motion': plain.motion})
 
 

@@ -6,7 +6,7 @@ Both are fitted on clips that were held out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -21,8 +21,16 @@ from bev_trainer.averaging.modes import evaluating
 from bev_trainer.data.clip import Clip
 from bev_trainer.losses.clip_step import run_clip
 from bev_trainer.targets.frame import UNKNOWN, FrameTargets
+from bev_trainer.training.calibrate_instances import (
+    EvenlyKept,
+    InstanceDecoding,
+    RawMotion,
+    fit_instances,
+    raw_motion,
+)
 
 _MOST_CELLS = 2**22  # of an output; four million say enough about two numbers
+_MOST_FRAMES = 64  # for instances, which are decoded again and again
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,14 @@ class Calibrated:
         before, after: mean log loss of the cells that are known, on the clips it was fitted to.
         thresholds: probability from which on a cell should count, for the greatest overlap with
             the truth: of each output of 'occupancy', one for all of 'motion'.
+        instances: of 'motion'.
     """
 
     name: str
     before: float
     after: float
     thresholds: tuple[float, ...] = ()
+    instances: InstanceDecoding | None = None
 
     def __str__(self) -> str:
         return f'{self.name}: log loss {self.before:.4f} before, {self.after:.4f} after'
@@ -49,7 +59,8 @@ class Calibrated:
 def calibrate(model: BevModel, clips: Iterable[Clip]) -> list[Calibrated]:
     """Fits the calibration of occupancy, semantics and motion, each output by itself.
 
-    Then the thresholds, which are for the description of the model (`with_thresholds`).
+    Then the thresholds and how votes become instances, which are for the description of the model
+    (`with_thresholds`).
 
     Losses that give rare cells a higher weight teach probabilities that are too high; this puts
     them right (`fit_calibration`: Platt 1999, Guo et al. 2017).
@@ -60,13 +71,17 @@ def calibrate(model: BevModel, clips: Iterable[Clip]) -> list[Calibrated]:
     """
     reset_calibration(model)
     cells: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
+    motion = EvenlyKept[RawMotion](_MOST_FRAMES)
     with evaluating(model):
         for clip in clips:
             asked = [frame.targets for frame in clip.frames if frame.targets is not None]
             for result, targets in zip(run_clip(model, clip), asked, strict=True):
                 for name, found in _known_cells(result.outputs, targets).items():
                     cells.setdefault(name, []).append(found)
-    return [_fit(model, name, found) for name, found in cells.items()]
+                for frame in raw_motion(result.outputs, targets):
+                    motion.add(frame)
+    fitted = [_fit(model, name, found) for name, found in cells.items()]
+    return [_with_instances(model, item, motion.kept) for item in fitted]
 
 
 @torch.no_grad()
@@ -96,13 +111,23 @@ def _fit(model: BevModel, name: str, found: list[tuple[Tensor, Tensor, Tensor]])
     return Calibrated(name, losses[0], losses[1], thresholds)
 
 
+def _with_instances(model: BevModel, item: Calibrated, frames: Sequence[RawMotion]) -> Calibrated:
+    if item.name != 'motion':
+        return item
+    calibration = model.heads.get_submodule('motion').calibration
+    assert isinstance(calibration, LogitCalibration)
+    samples = [frame.sample(calibration) for frame in frames]
+    fitted = fit_instances(samples, model.config.head_grid('motion'), item.thresholds[0])
+    return replace(item, instances=fitted)
+
+
 def with_thresholds(config: ModelConfig, calibrated: Sequence[Calibrated]) -> ModelConfig:
     """Returns the description of a model with the thresholds that were found for it."""
     sections: dict[str, Any] = {}
     for item in calibrated:
-        if item.name == 'motion' and config.heads.motion is not None:
-            (threshold,) = item.thresholds
-            sections['motion'] = config.heads.motion.model_copy(update={'threshold': threshold})
+        if item.instances is not None and config.heads.motion is not None:
+            update: dict[str, Any] = asdict(item.instances)
+            sections['motion'] = config.heads.motion.model_copy(update=update)
         elif item.name == 'occupancy' and config.heads.semantics is not None:
             update = {'thresholds': item.thresholds[1:]}
             sections['semantics'] = config.heads.semantics.model_copy(update=update)
