@@ -29,6 +29,19 @@ def test_the_first_speaks_at_once(
         assert capsys.readouterr().err.startswith(SAID)
 
 
+@pytest.mark.parametrize(('rank', 'lines'), [('0', 1), ('1', 0), ('7', 0)])
+def test_wrong_arguments_are_said_by_the_first_alone(
+    rank: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All processes of a machine have the same ones."""
+    monkeypatch.setenv('LOCAL_RANK', rank)
+    with pytest.raises(SystemExit) as end:
+        cli.main(['init', '--config', 'nano'])
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and said.count('required: -o') == lines
+    assert bool(said) == bool(lines)
+
+
 def started(patience_s: float) -> subprocess.Popen[str]:
     """Returns a second process that is in error, and says so after a while."""
     code = (

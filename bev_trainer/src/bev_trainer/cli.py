@@ -8,7 +8,9 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from importlib import import_module
+from io import StringIO
 from types import ModuleType
 
 from bev_perception.errors import BevError
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 on success, 2 on a user error (one line on stderr)."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        arguments = _parser(words[0] if words else '').parse_args(words)
+        arguments = _parsed(words)
         return int(arguments.run(arguments))
     except BevError as error:
         _let_the_first_speak()
@@ -50,13 +52,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Returns the arguments; of the processes of a machine the first says what is wrong."""
+    parser = _parser(words[0] if words else '')
+    if _is_first():
+        return parser.parse_args(words)
+    with redirect_stderr(StringIO()):
+        return parser.parse_args(words)
+
+
+def _is_first() -> bool:
+    return os.environ.get('LOCAL_RANK', '0') == '0'
+
+
 def _let_the_first_speak() -> None:
     """Waits in all but the first of the processes that torchrun has started on a machine.
 
     What is wrong for all of them is said once: the first one's end makes torchrun end the others.
     Who is still there afterwards has an error of its own, which nobody else would say.
     """
-    if os.environ.get('LOCAL_RANK', '0') == '0':
+    if _is_first():
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(2))
