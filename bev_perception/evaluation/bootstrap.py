@@ -29,12 +29,22 @@ def intervals(
 
 
 def paired_intervals(
-    metric: Metric[Any], first: Scenes, second: Scenes, drawn: NDArray[np.int64]
+    metrics: tuple[Metric[Any], Metric[Any]],
+    first: Scenes,
+    second: Scenes,
+    drawn: NDArray[np.int64],
 ) -> dict[str, Interval]:
-    """Returns 95 % intervals of second - first over the same scenes, drawn together."""
+    """Returns 95 % intervals of second - first over the same scenes, drawn together.
+
+    Args:
+        metrics: of the first and of the second, which may predict other things.
+        first: records of the first.
+        second: of the second.
+        drawn: rows of scenes.
+    """
 
     def change(rows: Sequence[int]) -> dict[str, float]:
-        old, new = _values(metric, first, rows), _values(metric, second, rows)
+        old, new = _values(metrics[0], first, rows), _values(metrics[1], second, rows)
         return {name: new[name] - old[name] for name in old if name in new}
 
     return _percentiles(change, drawn)

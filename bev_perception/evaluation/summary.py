@@ -91,18 +91,19 @@ def compare(first: RunScenes, second: RunScenes, options: BootstrapOptions) -> C
     places = {scene.info.name: row for row, scene in enumerate(second.scenes)}
     rows = [row for row, scene in enumerate(first.scenes) if scene.info.name in places]
     partners = [places[first.scenes[row].info.name] for row in rows]
-    families = {metric.name for metric in second.metrics}
+    others = {metric.name: metric for metric in second.metrics}
     found: list[Difference] = []
     for metric in first.metrics:
-        if metric.name not in families:
+        other = others.get(metric.name)
+        if other is None:
             continue
         old, new = first.records(metric.name), second.records(metric.name)
         old, new = [old[row] for row in rows], [new[row] for row in partners]
         bounds = {}
         if len(rows) > 1 and options.replicates:
             drawn = draws(len(rows), options.replicates, options.seed)
-            bounds = paired_intervals(metric, old, new, drawn)
-        before, after = metric.summarise(old), metric.summarise(new)
+            bounds = paired_intervals((metric, other), old, new, drawn)
+        before, after = metric.summarise(old), other.summarise(new)
         found += [
             _difference(name, before[name], after[name], bounds.get(name))
             for name in before

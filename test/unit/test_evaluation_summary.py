@@ -10,7 +10,8 @@ import pytest
 
 from bev_perception.evaluation.bootstrap import draws, intervals, paired_intervals
 from bev_perception.evaluation.figure import Figure, ratio
-from bev_perception.evaluation.metric import Confusion, Curve, ScoredFrame
+from bev_perception.evaluation.metric import Confusion, Curve, Predicts, ScoredFrame
+from bev_perception.evaluation.metrics.iou import IouMetric, IouRecord
 from bev_perception.evaluation.results import FrameNote
 from bev_perception.evaluation.scene_run import SceneRun
 from bev_perception.evaluation.scenes.scene import SceneInfo
@@ -104,7 +105,7 @@ def test_pairs_show_what_scatter_over_scenes_hides() -> None:
     """Every scene gains a hundredth, while scenes differ by much more than that."""
     rates = np.linspace(0, 0.9, 30)
     old, new = [[hit(10 * r)] for r in rates], [[hit(10 * r + 0.1)] for r in rates]
-    low, high = paired_intervals(HitRate(), old, new, draws(30, 200, 0))['rate/hit']
+    low, high = paired_intervals((HitRate(), HitRate()), old, new, draws(30, 200, 0))['rate/hit']
     assert low == pytest.approx(0.01) and high == pytest.approx(0.01)
     wide = intervals(HitRate(), old, draws(30, 200, 0))['rate/hit']
     assert wide[1] - wide[0] > 0.1
@@ -136,3 +137,25 @@ def test_only_common_scenes_are_compared_and_the_frames_that_differ_most_named()
     rate = {d.name: d for d in found.differences}['rate/hit']
     assert (rate.first, rate.second, rate.verdict) == (0.1, 0.15, 'same')
     assert found.frames == (('a', 0, 0.1, 0.6),)
+
+
+def test_models_that_predict_other_layers_are_compared_in_what_both_have() -> None:
+    def iou_run(model: str, layers: tuple[str, ...], hits: Sequence[int]) -> RunScenes:
+        metric = IouMetric(Predicts(layers=layers))
+        scenes = []
+        for k, right in enumerate(hits):
+            cells = np.zeros((4, len(layers), 3), np.int64)
+            cells[:, layers.index('vehicle')] = (right, 0, 10 - right)
+            record = IouRecord(cells, cells, np.zeros((len(layers), 12, 3), np.int64))
+            info = SceneInfo(f's{k}', 'hand', ('front',), 1.0)
+            note = FrameNote(0, ('USED',), None, 0.0)
+            scenes.append(SceneRun(info, 1, (note,), {'iou': (record,)}, (), {}, (), 1.0, 1.0))
+        return RunScenes(model, '', 'hand', 'clean', (metric,), tuple(scenes))
+
+    one = iou_run('one', ('drivable', 'vehicle'), [2, 4, 6])
+    other = iou_run('other', ('vehicle',), [3, 5, 7])
+    for first, second, change in ((one, other, 0.1), (other, one, -0.1)):
+        found = {d.name: d for d in compare(first, second, BootstrapOptions(50)).differences}
+        vehicle = found['iou/long/vehicle']
+        assert (vehicle.change, vehicle.low, vehicle.high) == pytest.approx((change,) * 3)
+        assert 'iou/long/drivable' not in found
