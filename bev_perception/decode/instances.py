@@ -80,8 +80,7 @@ def decode_instances(
             expected centre an instance that is hidden or cut is recognised (see `CenterMemory`
             for when it is farther).
         instance_threshold: groups without a cell of at least this probability are no (new)
-            instance; it may be higher than `threshold`, as of edges that are told from weaker
-            ones that touch them (Canny 1986, section VII).
+            instance; it may be higher than `threshold` (hysteresis, Canny 1986).
     """
     radii = VoteRadii(min_cells, vote_radius_m, assign_radius_m)
     memory = CenterMemory(grid, vote_radius_m, assign_radius_m)

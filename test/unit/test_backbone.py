@@ -171,9 +171,11 @@ def test_a_pointwise_convolution_steps_over_pixels_as_any_other(
     channels: int, stride: int
 ) -> None:
     torch.manual_seed(0)
-    ours = StridedPointwise(channels, 12, 1, stride, bias=False)
+    ours = StridedPointwise(channels, 12, 1, stride)
     x, weight = torch.randn(3, channels, 7, 10, requires_grad=True), ours.weight
     expected = torch.einsum('oi,bihw->bohw', weight[..., 0, 0], x[..., ::stride, ::stride])
+    assert ours.bias is not None
+    expected = expected + ours.bias[:, None, None]
     torch.testing.assert_close(ours(x), expected)
     passed = torch.autograd.grad(ours(x).square().sum(), (x, weight))
     wanted = torch.autograd.grad(expected.square().sum(), (x, weight))

@@ -82,7 +82,7 @@ class StridedPointwise(nn.Conv2d):
         if self.in_channels >= _ONEDNN_BLOCK:
             return super().forward(x)
         rows, columns = self.stride
-        return nn.functional.conv2d(x[..., ::rows, ::columns], self.weight)
+        return nn.functional.conv2d(x[..., ::rows, ::columns], self.weight, self.bias)
 
 
 @dataclass(frozen=True)

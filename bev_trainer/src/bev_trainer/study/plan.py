@@ -13,8 +13,7 @@ from bev_perception.model.config_sections import Count, Positive, Section
 
 FIGURES = (
     'iou/long/vehicle', 'iou/long/drivable', 'detection/AP@2m/car', 'future_iou/long',
-    'vpq/long/vehicles/VPQ',
-    'vpq/long/VPQ',
+    'vpq/long/vehicles/VPQ', 'vpq/long/VPQ',
 )  # fmt: skip
 
 
