@@ -15,5 +15,8 @@ def nano_description() -> dict[str, Any]:
     data: dict[str, Any] = yaml.safe_load(MODEL.read_text())
     data['training'] = {'trained': False, 'description': 'untrained, for tests'}
     del data['heads']['semantics']['thresholds']
-    data['heads']['motion']['threshold'] = 0.12
+    motion = data['heads']['motion']
+    motion['threshold'] = 0.12
+    for name in ('instance_threshold', 'vote_radius_m'):
+        motion.pop(name, None)
     return data

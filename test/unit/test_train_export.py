@@ -131,6 +131,20 @@ def test_a_description_of_a_trained_model_alone_begins_afresh(
     assert create_model(load_train_config(whole)).config.training == described.config.training
 
 
+def test_a_training_begins_without_the_thresholds_of_other_weights(
+    folder: Path, tmp_path: Path
+) -> None:
+    fitted = export(folder, tmp_path / 'fitted', '--calibrate', '2').config.heads
+    assert fitted.semantics and fitted.semantics.thresholds is not None
+    assert fitted.motion and fitted.motion.instance_threshold is not None
+    for begin in ('fitted', 'fitted/model.yaml'):
+        path = write_training(tmp_path, folder / 'data', model=begin)
+        heads = create_model(load_train_config(path)).config.heads
+        assert heads.semantics and heads.semantics.thresholds is None
+        assert heads.motion and heads.motion.instance_threshold is None
+        assert heads.motion.vote_radius_m == 1.0
+
+
 def test_an_export_is_the_same_every_time(folder: Path, tmp_path: Path) -> None:
     options = ['--calibrate', '2', '--batch-norm', '3']
     for output in ('a', 'b'):

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from bev_perception.model.bev_model import BevModel
 from bev_perception.model.config import ModelConfig
+from bev_perception.model.config_heads import MotionSection
 from bev_perception.model.heads.calibration import LogitCalibration, fit_calibration
 from bev_perception.model.outputs import ModelOutputs
 from bev_trainer.averaging.modes import evaluating
@@ -131,6 +132,23 @@ def with_thresholds(config: ModelConfig, calibrated: Sequence[Calibrated]) -> Mo
         elif item.name == 'occupancy' and config.heads.semantics is not None:
             update = {'thresholds': item.thresholds[1:]}
             sections['semantics'] = config.heads.semantics.model_copy(update=update)
+    return config.model_copy(update={'heads': config.heads.model_copy(update=sections)})
+
+
+def without_fits(config: ModelConfig) -> ModelConfig:
+    """Returns the description without what was fitted to other weights than those to be trained.
+
+    The threshold of motion stays: a description always has one.
+    """
+    sections: dict[str, Any] = {}
+    if config.heads.semantics is not None:
+        sections['semantics'] = config.heads.semantics.model_copy(update={'thresholds': None})
+    if config.heads.motion is not None:
+        plain = {
+            name: MotionSection.model_fields[name].default
+            for name in ('instance_threshold', 'vote_radius_m')
+        }
+        sections['motion'] = config.heads.motion.model_copy(update=plain)
     return config.model_copy(update={'heads': config.heads.model_copy(update=sections)})
 
 

@@ -32,7 +32,7 @@ from bev_trainer.training.batches import (
     validation_batches,
     validation_sources,
 )
-from bev_trainer.training.calibrate import reset_calibration
+from bev_trainer.training.calibrate import reset_calibration, without_fits
 from bev_trainer.training.checkpoint import LAST, Saving, WholeFiles, read_checkpoint
 from bev_trainer.training.left_out import LeftOut
 from bev_trainer.training.log_files import create_loggers
@@ -147,12 +147,13 @@ def create_model(config: TrainConfig) -> BevModel:
         model = loaded.model.requires_grad_(True).train()
         assert isinstance(model, BevModel)
         reset_calibration(model)
+        model.config = without_fits(model.config)
         return model
     if config.adapt != AdaptSection():
         raise ConfigError(f"{path}: 'adapt' needs a model folder with weights to begin with")
     file = path / 'model.yaml' if path.is_dir() else path
     seed = config.run.seed
-    description = own_family(untrained(load_model_config(file), seed))
+    description = without_fits(own_family(untrained(load_model_config(file), seed)))
     torch.manual_seed(seed)
     return BevModel(description)
 
