@@ -16,7 +16,7 @@ from bev_trainer.training.checkpoint import LAST
 Say = Callable[[str], None]
 Trainings = Mapping[tuple[str, int], Training]
 
-_LOG = 'log.txt'
+_LOG, _EXPORT = 'log.txt', 'export.txt'
 
 
 def make_models(
@@ -24,16 +24,18 @@ def make_models(
 ) -> dict[str, tuple[Path, ...]]:
     """Returns the model folders of all arms, by seed; a soup has one for all seeds.
 
-    What is there already is taken as it is; a training that was stopped goes on.
+    What is there already is taken as it is; a training that was stopped goes on. What was exported
+    with other options is exported anew.
 
     Raises:
         BevError: a command failed, or the folder holds another study.
     """
+    options = _calibration(study, trainings)
     _write(trainings)
     for (arm, seed), training in trainings.items():
         say(f'{arm}, seed {seed}')
         _train(training)
-        _export(training.run, training.exported, [])
+        _export(training.run, training.exported, options)
     return {name: tuple(_models(study, name, trainings, out)) for name in study.arms}
 
 
@@ -49,7 +51,11 @@ def _models(study: StudyConfig, name: str, trainings: Trainings, out: Path) -> l
     found = []
     for seed, member in zip(study.seeds, members, strict=True):
         exported = folder / f'seed_{seed}' / 'model'
-        _export(member.run, exported, ['--weights', str(arm.weights)])
+        _export(
+            member.run,
+            exported,
+            ['--weights', str(arm.weights), *_calibration(study, trainings)],
+        )
         found.append(exported)
     return found
 
@@ -80,9 +86,28 @@ def _train(training: Training) -> None:
     _command(words, training.folder / _LOG)
 
 
+def _calibration(study: StudyConfig, trainings: Trainings) -> list[str]:
+    """Returns the options of an export that calibrates, if the study asks for it.
+
+    Raises:
+        ConfigError: it does, and a training has no data for it.
+    """
+    if study.calibrate is None:
+        return []
+    for (arm, _), training in trainings.items():
+        if not training.config['validation']:
+            raise ConfigError(f"arm '{arm}': 'calibrate' needs 'validation' in the training file")
+    return ['--calibrate', str(study.calibrate)]
+
+
 def _export(run: Path, model: Path, options: Sequence[str]) -> None:
-    if not model.is_dir():
-        _command(['export', str(run), '-o', str(model), *options], model.parent / _LOG)
+    record, asked = model.parent / _EXPORT, ' '.join(options)
+    if model.is_dir() and record.is_file() and record.read_text(encoding='utf-8') == asked:
+        return
+    record.unlink(missing_ok=True)
+    words = ['export', str(run), '-o', str(model), '--force', *options]
+    _command(words, model.parent / _LOG)
+    write_atomically(record, asked.encode())
 
 
 def _soup(models: Sequence[Path], output: Path, data: str) -> None:

@@ -78,6 +78,8 @@ class StudyConfig(Section):
         seeds: every arm is trained with each.
         arms: by name; the first one is what the others are compared with.
         tests: by name.
+        calibrate: validation clips that each model is calibrated on before its tests, so that none
+            is judged by how far its probabilities are off; None: models are tested as trained.
         figures: of `bev evaluate`, those that are told.
     """
 
@@ -85,6 +87,7 @@ class StudyConfig(Section):
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     arms: dict[str, ArmSection] = Field(min_length=1)
     tests: dict[str, LookSection] = Field(min_length=1)
+    calibrate: Count | None = None
     figures: tuple[str, ...] = Field(FIGURES, min_length=1)
 
     @model_validator(mode='after')
@@ -97,6 +100,8 @@ class StudyConfig(Section):
                 raise ValueError(f"arm '{name}': '{arm.of}' is no arm that is trained")
             if arm.soup and len(self.seeds) < 2:
                 raise ValueError(f"arm '{name}': a soup needs two seeds or more")
+            if arm.soup and self.calibrate:
+                raise ValueError(f"arm '{name}': a soup cannot be calibrated as others are")
         slugs = [slug(name) for name in self.arms]
         if len(set(slugs)) < len(slugs):
             raise ValueError('arms: names must differ in more than punctuation')

@@ -31,7 +31,10 @@ def training_sources(config: TrainConfig, network: ModelConfig) -> list[ClipSour
 def training_batches(
     config: TrainConfig, sources: Sequence[ClipSource], processes: Processes, step: int
 ) -> DataLoader[Any]:
-    """Returns the batches of this process, from the passes after `step` steps on, without end."""
+    """Returns the batches of this process, from the passes after `step` steps on, without end.
+
+    A training that has no step left gets no workers: ended while they start, they abort.
+    """
     order = DrawOrder(
         [source.clips for source in sources],
         [section.weight for section in config.data],
@@ -45,7 +48,7 @@ def training_batches(
         processes.world,
         step * processes.share(config.run.accumulate),
     )
-    return loader(sources, sampler, config.run.workers)
+    return loader(sources, sampler, config.run.workers if step < config.run.steps else 0)
 
 
 def validation_sources(config: TrainConfig, network: ModelConfig) -> list[ClipSource]:
