@@ -75,6 +75,17 @@ def test_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['study', str(study), '-o', str(out), '--workers', '1']) == 0
     assert made_in(out) == made and rows(out) == found
 
+    # Calibrated, the same trainings are other models.
+    write_study(tmp_path, data, calibrate=2)
+    assert main(['study', str(study), '-o', str(out), '--workers', '1']) == 0
+    assert list(made_in(out)) == list(made) and made_in(out) != made
+    ece = {r['arm']: float(r['value']) for r in rows(out) if r['figure'] == FIGURES[0]}
+    assert all(ece[arm] != float(values[arm]) for arm in ARMS)
+    write_study(tmp_path, data)
+    assert main(['study', str(study), '-o', str(out), '--workers', '1']) == 0
+    assert rows(out) == found
+    made = made_in(out)
+
     # Another test of the same models is made anew.
     tests = {'streets': {'path': str(data), 'rate_hz': None, 'scenes': 1}}
     write_study(tmp_path, data, tests=tests)

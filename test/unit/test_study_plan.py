@@ -53,6 +53,11 @@ def test_a_study() -> None:
             'nothing else can differ',
         ),
         ({'seeds': [1], 'arms': {'a': {}, 'b': {'of': 'a', 'soup': 'uniform'}}}, 'two seeds'),
+        ({'calibrate': 0}, "'calibrate'"),
+        (
+            {'calibrate': 8, 'arms': {'a': {}, 'b': {'of': 'a', 'soup': 'uniform'}}},
+            'cannot be calibrated',
+        ),
         ({'tests': {'t': {'path': 'd', 'robustness': ['mising']}}}, "no perturbations 'mising'"),
         ({'tests': {'t': {'path': 'd', 'splt': 'val'}}}, "did you mean 'split'"),
         ({'arm': {}}, "did you mean 'arms'"),

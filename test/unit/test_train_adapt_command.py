@@ -15,6 +15,7 @@ from bev_trainer.config.sections import ClipSection
 from bev_trainer.data.clip_stream import Batch
 from bev_trainer.data.drive_source import DriveSource
 from bev_trainer.training.checkpoint import read_checkpoint
+from bev_trainer.training.record import code_version
 from bev_trainer.training.validation import look_at
 from bev_trainer.training.watch import figures_of
 from support.train_set import short_config, write_data_set, write_training
@@ -44,7 +45,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_data_set(folder / 'old', ('train', 'val'), speed_mps=3.0)
     write_data_set(folder / 'new', ('train', 'train', 'val'))
     config = short_config()
-    training = config.training.model_copy(update={'trained': True, 'description': 'a lifetime'})
+    training = config.training.model_copy(
+        update={'trained': True, 'description': 'a lifetime', 'code': '0.0.9'}
+    )
     torch.manual_seed(1)
     model = BevModel(config)
     with torch.no_grad():
@@ -152,7 +155,9 @@ def test_the_model_says_both_its_lives(folder: Path, tmp_path: Path) -> None:
     assert frozen and all(torch.equal(base[name], found[name]) for name in frozen)
     # Calibrated anew: what the base had belongs to the weights that it had.
     assert not torch.equal(found['heads.occupancy.calibration.scale'], torch.full((8,), 0.5))
-    assert '- calibrated occupancy' in (tmp_path / 'out' / 'model' / 'CARD.md').read_text()
+    card = (tmp_path / 'out' / 'model' / 'CARD.md').read_text()
+    assert '- calibrated occupancy' in card and '\n- before that: a lifetime\n' in card
+    assert training.code == f'0.0.9, {code_version()}'
     # A second run in the same folder is refused, one that goes on finds it done.
     assert adapt(folder, tmp_path / 'out', '--freeze', 'backbone', 'neck') == 2
     assert adapt(folder, tmp_path / 'out', '--freeze', 'backbone', 'neck', '--resume') == 0

@@ -50,6 +50,7 @@ _ALL = 'all'  # as evaluations call it when no split was asked for
 
 def _training(finished: Finished, config: ModelConfig, calibrated: Sequence[Calibrated]) -> str:
     run, section = finished.record.config.run, config.training
+    before = finished.record.model.training
     weights = 'average along the training' if finished.weights == 'average' else 'last step'
     lines = [
         '## Training',
@@ -58,6 +59,7 @@ def _training(finished: Finished, config: ModelConfig, calibrated: Sequence[Cali
         '',
         f'- {plural(section.steps, "step")} of {plural(run.batch * run.accumulate, "clip")}, '
         f'seed {section.seed}, {run.precision}',
+        *([f'- before that: {before.description}'] if before.trained else []),
         f'- weights: {weights}',
         f'- program: bev_trainer {section.code}',
     ]

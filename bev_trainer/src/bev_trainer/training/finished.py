@@ -52,15 +52,17 @@ class Finished:
         scenes = sum(item.scenes for item in record.data)
         text = f'{plural(self.step, "step")} on {plural(scenes, "recording")} of {names}'
         data = tuple(TrainingDataSection(**asdict(item)) for item in record.data)
+        codes = record.code.split(', ')
         if before.trained:
             text, data = f'{text}; before that {before.description}', (*before.data, *data)
+            codes = [*filter(None, before.code.split(', ')), *codes]
         training = before.model_copy(
             update={
                 'trained': True,
                 'description': text,
                 'seed': record.config.run.seed,
                 'steps': self.step,
-                'code': record.code,
+                'code': ', '.join(dict.fromkeys(codes)),
                 'data': tuple(dict.fromkeys(data)),
             }
         )
