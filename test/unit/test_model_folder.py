@@ -296,7 +296,8 @@ def test_failed_swap_puts_the_old_folder_back(
 def test_shipped_model_is_small_and_says_what_it_was_trained_on() -> None:
     loaded = load_model(NANO)
     training = loaded.config.training
-    assert training.trained and training.steps > 1000
+    assert training.trained and training.steps == 400
+    assert 'before that 7252 steps on 148 recordings' in training.description
     (data,) = training.data
     assert (data.name, data.split, data.scenes) == ('world_200', 'train', 148)
     manifest = NANO.parents[1] / 'docs' / 'synthetic' / 'manifest.json'
@@ -328,7 +329,7 @@ def count_objects(scores: np.ndarray, config: ModelConfig) -> int:
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_shipped_model_shows_something_on_any_images(seed: int) -> None:
+def test_shipped_model_is_not_flooded_by_any_images(seed: int) -> None:
     loaded = load_model(NANO)
     config = own_family(loaded.config)
     generator = torch.Generator().manual_seed(seed)
@@ -345,7 +346,7 @@ def test_shipped_model_shows_something_on_any_images(seed: int) -> None:
     with torch.inference_mode():
         outputs = loaded.model(images, torch.ones(1, 6, dtype=torch.bool), lift)
     objects = count_objects(torch.sigmoid(outputs.heatmap_logits)[0].numpy(), config)
-    assert 5 <= objects <= 50
+    assert objects <= 20
     assert config.heads.motion is not None
     moving = (torch.sigmoid(outputs.motion_logits)[0] > config.heads.motion.threshold).float()
     share = moving.mean(dim=(1, 2))

@@ -155,7 +155,7 @@ def test_arms_take_turns_and_the_first_turn_does_not_count(monkeypatch: Any) -> 
         clock[0] += next(times[name])
 
     found = costs_module._in_turns({name: partial(work, name) for name in times}, 3)
-    assert found == {'a': 2.0, 'b': 4.0}
+    assert found == {'a': 1.0, 'b': 3.0}
     assert order == ['a', 'b'] * 4
 
 
