@@ -65,7 +65,7 @@ class ModelPredictor:
     rate_hz: float | None = None
 
     def info(self) -> PredictorInfo:
-        loaded = _loaded(self.folder, os.getpid())
+        loaded = _loaded(self.folder)
         training = loaded.config.training
         return PredictorInfo(
             loaded.model_id,
@@ -74,7 +74,7 @@ class ModelPredictor:
         )
 
     def frames(self, scene: OpenScene, perturbation: Perturbation | None) -> Iterator[Prediction]:
-        loaded = _loaded(self.folder, os.getpid())
+        loaded = _loaded(self.folder)
         pipeline = BevPipeline(loaded, PipelineConfig(self.device, self.min_score))
         sets = scene.frame_sets()
         if self.rate_hz is not None:
@@ -136,6 +136,12 @@ def predicts(config: ModelDescription) -> Predicts:
     )
 
 
+def _loaded(folder: Path) -> LoadedModel:
+    """Returns the model of a folder, read again where it was written anew."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return _read(folder, os.getpid(), tuple(file.stat().st_mtime_ns for file in files))
+
+
 @lru_cache(maxsize=4)
-def _loaded(folder: Path, process: int) -> LoadedModel:
+def _read(folder: Path, process: int, written_ns: tuple[int, ...]) -> LoadedModel:
     return load_model(folder)
