@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -10,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bev_trainer.errors import SimulationError
+from support.simulator import need_simulator
 
 REPO = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 300.0
@@ -38,14 +37,7 @@ def run(*words: str) -> None:
 
 
 def test_nano_sees_a_drive_made_now(tmp_path: Path) -> None:
-    if importlib.util.find_spec('sumo') is None:
-        pytest.skip('SUMO is not installed: pip install eclipse-sumo')
-    from bev_trainer.render.context import open_context
-
-    try:
-        open_context().release()
-    except SimulationError as error:
-        pytest.skip(str(error))
+    need_simulator()
     run('bev_trainer', *DRIVE, '--out', str(tmp_path / 'drive'))
     evaluate = ('evaluate', str(tmp_path / 'drive'), '--model', str(REPO / 'models' / 'nano'))
     run('bev_perception.cli.main', *evaluate, '--rate', '5', '-o', str(tmp_path / 'out'))

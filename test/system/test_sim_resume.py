@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bev_trainer.dataset.manifest import load_dataset
-from bev_trainer.errors import SimulationError
+from support.simulator import need_simulator
 
 REPO = Path(__file__).resolve().parents[2]
 SOURCE = REPO / 'bev_trainer' / 'src'
@@ -31,14 +30,7 @@ pytestmark = pytest.mark.system
 @pytest.fixture(scope='module', autouse=True)
 def real() -> None:
     """Skips where SUMO or OpenGL is missing."""
-    if importlib.util.find_spec('sumo') is None:
-        pytest.skip('SUMO is not installed: pip install eclipse-sumo')
-    from bev_trainer.render.context import open_context
-
-    try:
-        open_context().release()
-    except SimulationError as error:
-        pytest.skip(str(error))
+    need_simulator()
 
 
 class Run:

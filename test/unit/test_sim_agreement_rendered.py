@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bev_trainer.dataset.reader import Drive
-from bev_trainer.errors import SimulationError
 from bev_trainer.labels.boxes import BoxArray
 from bev_trainer.look.agreement import (
     GRID,
@@ -20,12 +19,12 @@ from bev_trainer.look.agreement import (
     points_in_boxes,
 )
 from bev_trainer.look.camera_truth import CameraTruth, back_project, read_truth
-from bev_trainer.render.context import open_context
 from bev_trainer.simulate.job import DriveJob
 from bev_trainer.simulate.make_drive import make_drive
 from bev_trainer.simulate.rigs import load_rigs
 from bev_trainer.world.weather import WeatherName
 from support.crossroads import crossroads_world
+from support.simulator import need_graphics
 
 from bev_perception.geometry.pose import invert
 
@@ -40,10 +39,7 @@ SIZE = (192, 108)
 
 @pytest.fixture(scope='module', autouse=True)
 def _graphics() -> None:
-    try:
-        open_context().release()
-    except SimulationError as error:
-        pytest.skip(str(error))
+    need_graphics()
 
 
 def drive_job(rig_name: str) -> DriveJob:

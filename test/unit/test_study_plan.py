@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from bev_trainer.study.arms import merged, trainings_of
+from bev_trainer.study.make import make_models
 from bev_trainer.study.plan import FIGURES, load_study, parse_study, slug
 from support.train_set import write_training
 
@@ -135,6 +136,15 @@ def test_networks_that_have_weights_are_not_changed(tmp_path: Path) -> None:
     write_training(tmp_path, tmp_path / 'data', model='whole')
     with pytest.raises(ConfigError, match='has weights already'):
         trainings_of(load_study(path), tmp_path / 'out')
+
+
+def test_calibration_needs_validation_data(tmp_path: Path) -> None:
+    path = study_at(tmp_path, calibrate=4)
+    write_training(tmp_path, tmp_path / 'data', validation=[])
+    study, out = load_study(path), tmp_path / 'out'
+    with pytest.raises(ConfigError, match=r"^arm 'all of it': 'calibrate' needs 'validation'"):
+        make_models(study, trainings_of(study, out), out, lambda line: None)
+    assert not out.exists()
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

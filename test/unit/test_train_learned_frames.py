@@ -35,6 +35,15 @@ def test_the_losses_are_those_of_the_frames_asked_for(tmp_path: Path, frames: st
     assert not torch.isclose(first['semantics'], step['losses']['semantics'], rtol=1e-3)
 
 
+def test_a_training_without_a_step_left_starts_no_workers(tmp_path: Path) -> None:
+    path = write_training(tmp_path, write_data_set(tmp_path / 'data'), run={'workers': 2})
+    config = load_train_config(path)
+    sources = training_sources(config, create_model(config).config)
+    steps, processes = config.run.steps, Processes.here()
+    found = [training_batches(config, sources, processes, n).num_workers for n in range(steps + 1)]
+    assert found == [2] * steps + [0]
+
+
 def test_the_past_has_gradients_where_the_last_frame_alone_is_learned_from(tmp_path: Path) -> None:
     data = write_data_set(tmp_path / 'data')
     path = write_training(tmp_path, data, loss={'frames': 'last'}, clip={'frames': 2})

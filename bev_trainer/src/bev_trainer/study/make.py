@@ -36,10 +36,12 @@ def make_models(
         say(f'{arm}, seed {seed}')
         _train(training)
         _export(training.run, training.exported, options)
-    return {name: tuple(_models(study, name, trainings, out)) for name in study.arms}
+    return {name: tuple(_models(study, name, trainings, out, options)) for name in study.arms}
 
 
-def _models(study: StudyConfig, name: str, trainings: Trainings, out: Path) -> list[Path]:
+def _models(
+    study: StudyConfig, name: str, trainings: Trainings, out: Path, options: Sequence[str]
+) -> list[Path]:
     arm = study.arms[name]
     if arm.of is None:
         return [trainings[name, seed].exported for seed in study.seeds]
@@ -51,11 +53,7 @@ def _models(study: StudyConfig, name: str, trainings: Trainings, out: Path) -> l
     found = []
     for seed, member in zip(study.seeds, members, strict=True):
         exported = folder / f'seed_{seed}' / 'model'
-        _export(
-            member.run,
-            exported,
-            ['--weights', str(arm.weights), *_calibration(study, trainings)],
-        )
+        _export(member.run, exported, ['--weights', str(arm.weights), *options])
         found.append(exported)
     return found
 
